@@ -1,0 +1,51 @@
+"""Triceras: one model, three engines. `import triceras as keras` gives the API you know; names resolve on first use."""
+
+from triceras.core.registry import publish as _publish
+
+from triceras.version import __version__
+
+_publish(
+    {
+        "": (
+            "triceras.version",
+            "triceras.core.spec",
+            "triceras.variable",
+            "triceras.engine.selection",
+            "triceras.graph",
+            "triceras.layers",
+            "triceras.models",
+            "triceras.losses",
+            "triceras.metrics",
+            "triceras.optimizers",
+            "triceras.initializers",
+            "triceras.regularizers",
+            "triceras.dtype_policies",
+        ),
+        "activations": ("triceras.activations",),
+        "backend": ("triceras.core.config", "triceras.core.dtypes", "triceras.core.scope", "triceras.core.spec",
+                    "triceras.engine.selection"),
+        "callbacks": ("triceras.training.callbacks",),
+        "config": ("triceras.core.config", "triceras.engine.selection", "triceras.dtype_policies"),
+        "constraints": ("triceras.constraints",),
+        "datasets": ("triceras.datasets",),
+        "dtype_policies": ("triceras.dtype_policies",),
+        "initializers": ("triceras.initializers",),
+        "layers": ("triceras.layers",),
+        "losses": ("triceras.losses",),
+        "metrics": ("triceras.metrics",),
+        "mixed_precision": ("triceras.dtype_policies",),
+        "models": ("triceras.models",),
+        "ops": ("triceras.ops",),
+        "optimizers": ("triceras.optimizers",),
+        "preprocessing": (),
+        "preprocessing.image": ("triceras.utils",),
+        "preprocessing.sequence": ("triceras.utils",),
+        "random": ("triceras.random",),
+        "regularizers": ("triceras.regularizers",),
+        "saving": ("triceras.saving",),
+        "tree": ("triceras.core.tree",),
+        "utils": ("triceras.utils", "triceras.core.config", "triceras.core.dtypes", "triceras.core.scope",
+                  "triceras.core.spec", "triceras.training.feed", "triceras.training.progress", "triceras.random",
+                  "triceras.saving", "triceras.models.plot"),
+    }
+)  # fmt: skip

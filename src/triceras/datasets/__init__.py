@@ -1,0 +1,11 @@
+"""Small standard data sets: looked for on disk first, then downloaded, checked and kept."""
+
+import importlib
+
+from triceras.core.registry import publish
+
+SETS = "cifar10 cifar100 digits fashion_mnist mnist".split()
+for name in SETS:
+    importlib.import_module(f"triceras.datasets.{name}")
+
+publish({"datasets": (), **{f"datasets.{name}": (f"triceras.datasets.{name}",) for name in SETS}})

@@ -1,0 +1,120 @@
+"""What an engine must supply. Everything above this file works on these few methods and knows no library.
+
+A *function* here is plain Python over ops that may read and assign variables. A *variable* is anything with
+`value` (its tensor, seen through the running `StateScope`) and `assign`. An engine threads state through its own
+transformations with `StateScope`; see `on_numpy` for the smallest complete engine and `on_jax` for a compiling one.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from triceras.core.scope import Local
+from triceras.core.spec import KerasTensor
+
+
+class StateScope:
+    """Where variables read and write while a function is traced or transformed.
+
+    Args:
+        variables: those whose values are threaded.
+        values: their values, in the same order.
+        parent: the scope around this one; other variables are read from and written to there.
+    """
+
+    __slots__ = ("_values", "parent", "unlisted", "written")
+
+    def __init__(self, variables: Sequence[Any], values: Sequence[Any], parent: StateScope | None = None) -> None:
+        self._values = {id(v): x for v, x in zip(variables, values, strict=True)}
+        self.written: dict[int, Any] = {}
+        self.unlisted: dict[int, Any] = {}
+        self.parent = parent
+
+    def read(self, variable: Any) -> Any:
+        """The variable's value here."""
+        found = self._values.get(id(variable))
+        if found is not None:
+            return found
+        if self.parent is not None:
+            return self.parent.read(variable)
+        self.unlisted[id(variable)] = variable
+        return variable.held
+
+    def write(self, variable: Any, value: Any) -> None:
+        """Give the variable a new value here; it leaves the scope with `collect`."""
+        self._values[id(variable)] = value
+        self.written[id(variable)] = variable
+
+    def collect(self) -> tuple[list[Any], list[Any]]:
+        """The variables written here and their values."""
+        variables = list(self.written.values())
+        return variables, [self._values[id(v)] for v in variables]
+
+
+state: Local[StateScope | None] = Local("state", None)
+
+
+class Engine(ABC):
+    """A library that computes, behind one contract."""
+
+    name: str
+    library: str
+    differentiates = True
+    takes_numbers = False  # whether natives take Python numbers beside tensors, weakly typed
+    probes: tuple[tuple[int, int], ...] = ((240, 720),)  # sizes tried for unknown dimensions in shape inference
+    natives: dict[str, Callable[..., Any]]
+
+    @abstractmethod
+    def owns(self, kind: type) -> bool:
+        """Whether a type is one of this engine's tensor types (values under tracing included)."""
+
+    @abstractmethod
+    def make(self, value: Any, dtype: str | None = None) -> Any:
+        """A tensor from a NumPy array, Python numbers or an own tensor, cast to `dtype` if given."""
+
+    @abstractmethod
+    def hold(self, value: np.ndarray) -> Any:
+        """A concrete tensor for a variable, also when called while tracing."""
+
+    @abstractmethod
+    def to_numpy(self, x: Any) -> np.ndarray:
+        """A tensor's values as a NumPy array."""
+
+    @abstractmethod
+    def cast(self, x: Any, dtype: str) -> Any:
+        """A tensor in another dtype."""
+
+    @abstractmethod
+    def abstract(self, fn: Callable[..., Any], specs: Sequence[KerasTensor]) -> Any:
+        """Shapes and dtypes (as KerasTensors) of what `fn` returns for tensors of fully known shapes."""
+
+    @abstractmethod
+    def value_and_grad(
+        self, fn: Callable[..., Any], variables: Sequence[Any], has_aux: bool = False
+    ) -> Callable[..., tuple[Any, list[Any]]]:
+        """A function that returns what `fn` returns and the gradients of its (first) result by the variables."""
+
+    @abstractmethod
+    def compile(self, fn: Callable[..., Any], variables: Sequence[Any], donate: bool = False) -> Callable[..., Any]:
+        """A compiled `fn(*trees of tensors) -> tree of tensors` that reads and assigns variables.
+
+        Args:
+            fn: the step.
+            variables: the state it may read or assign; a variable that is missing here is noticed and added.
+            donate: whether old values of the state may be overwritten in place.
+        """
+
+    @abstractmethod
+    def compile_loop(self, fn: Callable[..., Any], variables: Sequence[Any], donate: bool = True) -> Any:
+        """A `Loop` that runs `fn` on many batches of device-resident data in one dispatch."""
+
+    def adapted(self, run: Callable[..., Any]) -> Callable[..., Any]:
+        """A native, or an op's generic body, as this engine runs it."""
+        return run
+
+    def synchronize(self, tensors: Any) -> None:
+        """Wait until tensors are computed."""

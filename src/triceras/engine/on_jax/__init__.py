@@ -1,0 +1,102 @@
+"""JAX: state is threaded through pure functions, which XLA compiles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from triceras.core import tree
+from triceras.core.dtypes import standardize_dtype
+from triceras.core.spec import KerasTensor
+from triceras.engine.contract import Engine, StateScope, state
+from triceras.engine.on_jax import ops
+from triceras.engine.on_jax.steps import CompiledLoop, CompiledStep
+
+
+class JaxEngine(Engine):
+    """Computes with JAX."""
+
+    name = library = "jax"
+    takes_numbers = True
+    natives = ops.NATIVES
+
+    def owns(self, kind: type) -> bool:
+        return issubclass(kind, (jax.Array, jax.core.Tracer))
+
+    def make(self, value: Any, dtype: str | None = None) -> Any:
+        if isinstance(value, jax.Array):
+            return value if dtype is None or value.dtype == dtype else value.astype(canonical(dtype))
+        array = np.asarray(value)
+        return jnp.asarray(array, dtype=canonical(dtype or array.dtype))
+
+    def hold(self, value: np.ndarray) -> Any:
+        with jax.ensure_compile_time_eval():
+            return jnp.array(value, dtype=canonical(value.dtype))
+
+    def to_numpy(self, x: Any) -> np.ndarray:
+        return np.asarray(x)
+
+    def cast(self, x: Any, dtype: str) -> Any:
+        return jnp.asarray(x).astype(canonical(dtype))
+
+    def abstract(self, fn: Callable[..., Any], specs: Sequence[KerasTensor]) -> Any:
+        static: list[Any] = []
+
+        def pure(*tensors: Any) -> list[Any]:
+            result = fn(*tensors)
+            static[:] = [result]
+            return [x for x in tree.flatten(result) if _is_array(x)]
+
+        shapes = iter(jax.eval_shape(pure, *(jax.ShapeDtypeStruct(s.shape, canonical(s.dtype)) for s in specs)))
+        return tree.map_structure(lambda x: _spec(next(shapes)) if _is_array(x) else x, static[0])
+
+    def value_and_grad(
+        self, fn: Callable[..., Any], variables: Sequence[Any], has_aux: bool = False
+    ) -> Callable[..., tuple[Any, list[Any]]]:
+        def run(*args: Any, **kwargs: Any) -> tuple[Any, list[Any]]:
+            parent, assigned = state.get(), []
+
+            def pure(values: list[Any]) -> tuple[Any, Any]:
+                scope = StateScope(variables, values, parent or StateScope((), ()))
+                with state(scope):
+                    result = fn(*args, **kwargs)
+                assigned[:], updates = scope.collect()
+                loss, aux = result if has_aux else (result, None)
+                return loss, (aux, updates)
+
+            values = [v.raw for v in variables]
+            (loss, (aux, updates)), grads = jax.value_and_grad(pure, has_aux=True)(values)
+            for variable, value in zip(assigned, updates, strict=True):
+                variable.raw = value
+            return ((loss, aux) if has_aux else loss), grads
+
+        return run
+
+    def compile(self, fn: Callable[..., Any], variables: Sequence[Any], donate: bool = False) -> CompiledStep:
+        return CompiledStep(fn, variables, donate)
+
+    def compile_loop(self, fn: Callable[..., Any], variables: Sequence[Any], donate: bool = True) -> CompiledLoop:
+        return CompiledLoop(fn, variables, donate)
+
+    def synchronize(self, tensors: Any) -> None:
+        jax.block_until_ready(tensors)
+
+
+def canonical(dtype: Any) -> Any:
+    """The dtype that JAX uses for a name: 64-bit ones are 32-bit unless JAX was told otherwise."""
+    return jax.dtypes.canonicalize_dtype(dtype)
+
+
+def _is_array(x: Any) -> bool:
+    return isinstance(x, (jax.Array, np.ndarray, np.generic))
+
+
+def _spec(x: jax.ShapeDtypeStruct) -> KerasTensor:
+    return KerasTensor(x.shape, standardize_dtype(x.dtype))
+
+
+ENGINE = JaxEngine()

@@ -1,0 +1,152 @@
+"""Making, arranging and indexing arrays, and linear algebra."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from triceras.core import config
+from triceras.core.dtypes import promote, standardize_dtype
+from triceras.core.errors import ArgumentError, EngineError
+from triceras.core.shapes import TENSOR, pad_widths, sizes, target_shape
+
+
+def canonical(dtype: Any) -> Any:
+    """The dtype that JAX uses for a name: 64-bit ones are 32-bit unless JAX was told otherwise."""
+    return jax.dtypes.canonicalize_dtype(config.floatx() if dtype is None else standardize_dtype(dtype))
+
+
+def cast(x: jax.Array, dtype: Any) -> jax.Array:
+    target = canonical(dtype)
+    if jnp.iscomplexobj(x) and not jnp.issubdtype(target, jnp.complexfloating):
+        x = jnp.real(x)
+    return x.astype(target)
+
+
+def full(fill_value: Any, shape: Any, dtype: Any) -> jax.Array:
+    return jnp.full(sizes(shape), fill_value, canonical(dtype))
+
+
+def reshape(x: jax.Array, newshape: Any) -> jax.Array:
+    return jnp.reshape(x, target_shape(x.shape, newshape))
+
+
+def transpose(x: jax.Array, axes: Sequence[int] | None) -> jax.Array:
+    return jnp.transpose(x, axes)
+
+
+def broadcast_to(x: jax.Array, shape: Any) -> jax.Array:
+    return jnp.broadcast_to(x, tuple(d if s is None else s for d, s in _aligned(x.shape, shape)))
+
+
+def _aligned(shape: Sequence[int], wanted: Sequence[int | None]) -> list[tuple[int, int | None]]:
+    """Pairs of a size and the wanted one; None, as symbolic shapes have, keeps what is there."""
+    return list(zip((1,) * (len(wanted) - len(shape)) + tuple(shape)[-len(wanted) :], wanted, strict=False))
+
+
+def tile(x: jax.Array, repeats: Any) -> jax.Array:
+    return jnp.tile(x, repeats)
+
+
+def pad(x: jax.Array, constant_values: Any, pad_width: Any, mode: str) -> jax.Array:
+    widths = pad_widths(pad_width, x.ndim)
+    if constant_values is None:
+        return jnp.pad(x, widths, mode=mode)
+    if mode != "constant":
+        raise ArgumentError(f'`constant_values` goes with mode="constant" only. Received: mode={mode!r}')
+    return jnp.pad(x, widths, constant_values=jnp.asarray(constant_values).astype(x.dtype))
+
+
+def view(x: jax.Array, dtype: Any) -> jax.Array:
+    return x if dtype is None else x.view(canonical(dtype))
+
+
+# -- indexing ----------------------------------------------------------------------------------------------------------
+
+
+def get_item(x: jax.Array, key: tuple[Any, ...]) -> jax.Array:
+    return x[key]
+
+
+def gather_items(x: jax.Array, indices: Sequence[Any], key: tuple[Any, ...]) -> jax.Array:
+    following = iter(indices)
+    return x[tuple(next(following) if k == TENSOR else k for k in key)]
+
+
+def where(condition: Any, x1: Any, x2: Any) -> Any:
+    if x1 is None or x2 is None:
+        if x1 is not None or x2 is not None:
+            raise ArgumentError("where() takes both `x1` and `x2`, or neither.")
+        return nonzero(condition)
+    return jnp.where(jnp.asarray(condition, bool), x1, x2)
+
+
+def nonzero(x: jax.Array) -> tuple[jax.Array, ...]:
+    _concrete(x, "nonzero")
+    return jnp.nonzero(x)
+
+
+def _concrete(x: Any, name: str) -> None:
+    if isinstance(x, jax.core.Tracer):
+        raise EngineError(
+            f"{name}() has a result whose size depends on the data, which a compiled or differentiated function on JAX can't "
+            "have. Compute it outside, or use a form of fixed size (where() with three arguments, unique(size=...))."
+        )
+
+
+def unique(
+    x: jax.Array,
+    sorted: bool,
+    return_index: bool,
+    return_inverse: bool,
+    return_counts: bool,
+    axis: int | None,
+    size: int | None,
+    fill_value: Any,
+) -> Any:
+    if size is None:
+        _concrete(x, "unique")
+    return jnp.unique(
+        x, return_index, return_inverse, return_counts, axis=axis, size=size, fill_value=fill_value
+    )
+
+
+def take(x: jax.Array, indices: jax.Array, axis: int | None) -> jax.Array:
+    return jnp.take(x, indices, axis=axis)
+
+
+def take_along_axis(x: jax.Array, indices: jax.Array, axis: int | None) -> jax.Array:
+    return jnp.take_along_axis(x, indices, axis=axis)
+
+
+def slice_block(inputs: jax.Array, start_indices: jax.Array, shape: Any) -> jax.Array:
+    return lax.dynamic_slice(inputs, list(start_indices), sizes(shape))
+
+
+def slice_update(inputs: jax.Array, start_indices: jax.Array, updates: jax.Array) -> jax.Array:
+    return lax.dynamic_update_slice(inputs, updates.astype(inputs.dtype), list(start_indices))
+
+
+def scatter_update(inputs: jax.Array, indices: jax.Array, updates: jax.Array, reduction: str | None) -> jax.Array:
+    methods = {None: "set", "add": "add", "max": "max", "min": "min", "mul": "multiply"}
+    if reduction not in methods:
+        raise ArgumentError(f"`reduction` must be one of {list(methods)}. Received: {reduction!r}")
+    places = inputs.at[tuple(jnp.moveaxis(indices, -1, 0))]
+    return getattr(places, methods[reduction])(updates.astype(inputs.dtype))
+
+
+def sort(x: jax.Array, axis: int | None) -> jax.Array:
+    return jnp.sort(x, axis=axis)
+
+
+def argsort(x: jax.Array, axis: int | None) -> jax.Array:
+    return jnp.argsort(x, axis=axis if x.ndim else None).reshape(x.shape if not x.ndim and axis is not None else -1) \
+        if not x.ndim else jnp.argsort(x, axis=axis)
+
+
+def searchsorted(sorted_sequence: jax.Array, values: jax.Array, side: str) -> jax.Array:
+    return jnp.searchsorted(sorted_sequence, values, side=side)

@@ -1,0 +1,11 @@
+"""`triceras.layers`: base.py, then one file per family."""
+
+import importlib
+
+from triceras.core.registry import publish
+
+FAMILIES = ("base", "input_spec", "input_layer")
+for family in FAMILIES:
+    importlib.import_module(f"triceras.layers.{family}")
+
+publish({"layers": ("triceras.layers",)})

@@ -1,0 +1,6 @@
+"""`triceras.models`: Model, Sequential, Functional, cloning, summary."""
+
+from triceras.core.registry import publish
+from triceras.models import cloning, functional, model, sequential, summary
+
+publish({"models": ("triceras.models", "triceras.saving")})

@@ -1,0 +1,220 @@
+"""Models that are graphs between symbolic inputs and outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from triceras.core import tree
+from triceras.core.dtypes import standardize_dtype
+from triceras.core.errors import ArgumentError, FileFormatError, ShapeError
+from triceras.core.registry import export
+from triceras.core.spec import KerasTensor
+from triceras.layers.base import Layer
+from triceras.layers.input_layer import InputLayer
+from triceras.models.model import Model
+from triceras.ops.op import OpCall
+from triceras.ops.operation import Operation
+
+
+@export("models.Functional")
+class Functional(Model):
+    """What `Model(inputs, outputs)` makes. Any part of a graph can be cut out as a model of its own.
+
+    Args:
+        inputs: symbolic tensors, nested at will.
+        outputs: symbolic tensors that depend on them, nested at will.
+        name: made from the class name if not given.
+
+    >>> from triceras import Input
+    >>> x = Input(shape=(3,))
+    >>> Functional(x, [x + 1.0, x * 2.0]).output_shape
+    [(None, 3), (None, 3)]
+    """
+
+    def __init__(self, inputs: Any, outputs: Any, name: str | None = None, **kwargs: Any) -> None:
+        super().__init__(inputs=inputs, outputs=outputs, name=name, **kwargs)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
+        """Make the graph that `get_config` described."""
+        return _from_config(cls, config, custom_objects)
+
+
+def graph_config(model: Model) -> dict[str, Any]:
+    """A graph as data: its operations, each with the arguments of its calls, and which tensors go in and come out."""
+    from triceras.saving.objects import serialize_keras_object
+
+    graph = model._graph
+    inside = {id(node) for node in graph.nodes}
+    indices: dict[int, int] = {}
+    operations = []
+    for operation in graph.operations:
+        calls = [n for n in operation._inbound_nodes if id(n) in inside or isinstance(operation, InputLayer)]
+        for i, node in enumerate(calls):
+            indices[id(node)] = i
+        operations.append((operation, calls))
+
+    def history(t: KerasTensor) -> list[Any]:
+        node, index = t.history
+        return [node.operation.name, indices.get(id(node), 0), index]
+
+    def argument(value: Any) -> Any:
+        if isinstance(value, KerasTensor):
+            config = {"shape": value.shape, "dtype": value.dtype, "keras_history": history(value)}
+            return {"class_name": "__keras_tensor__", "config": config}
+        return value
+
+    layers = []
+    for operation, calls in operations:
+        data = serialize_keras_object(operation)
+        data["name"] = operation.name
+        data["inbound_nodes"] = []
+        for node in calls:
+            if not isinstance(operation, InputLayer):
+                args, kwargs = tree.map_structure(argument, (node.args, node.kwargs))
+                data["inbound_nodes"].append({"args": serialize_keras_object(args), "kwargs": serialize_keras_object(kwargs)})
+                data["inbound_nodes"][-1]["args"] = list(map(serialize_keras_object, args))
+        layers.append(data)
+    return {
+        "name": model.name,
+        "trainable": model.trainable,
+        "layers": layers,
+        "input_layers": tree.map_structure(history, graph._inputs_struct),
+        "output_layers": tree.map_structure(history, graph._outputs_struct),
+    }
+
+
+def _from_config(cls: type, config: dict[str, Any], custom_objects: dict[str, Any] | None) -> Any:
+    from triceras.saving.objects import deserialize_keras_object
+
+    made: dict[str, Operation] = {}
+    nodes: dict[tuple[str, int], list[KerasTensor]] = {}
+    waiting = []
+    for data in config["layers"]:
+        operation = deserialize_keras_object(data, custom_objects=custom_objects)
+        made[data["name"]] = operation
+        if isinstance(operation, InputLayer):
+            nodes[data["name"], 0] = [operation.output]
+        waiting += [(data["name"], i, node) for i, node in enumerate(data["inbound_nodes"])]
+
+    def ready(value: Any) -> bool:
+        return all((h[0], h[1]) in nodes for h in _histories(value))
+
+    def revive(value: Any) -> Any:
+        if isinstance(value, dict):
+            if value.get("class_name") == "__keras_tensor__":
+                return tensor(value["config"]["keras_history"])
+            if "class_name" in value:
+                return deserialize_keras_object(value, custom_objects=custom_objects)
+            return {k: revive(v) for k, v in value.items()}
+        return [revive(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+    def tensor(place: Any) -> KerasTensor:
+        try:
+            return nodes[place[0], place[1]][place[2]]
+        except (KeyError, IndexError, TypeError):
+            raise FileFormatError(f"The graph names a tensor {place!r} that none of its layers makes.") from None
+
+    while waiting:
+        later = []
+        for name, index, node in waiting:
+            if not ready(node) or (index and (name, index - 1) not in nodes):
+                later.append((name, index, node))
+                continue
+            if not isinstance(node, dict):
+                raise FileFormatError(f"The call {index} of layer {name!r} isn't described as Keras 3 does.")
+            kwargs = {k: revive(v) for k, v in node["kwargs"].items()}
+            nodes[name, index] = tree.flatten(made[name](*(revive(a) for a in node["args"]), **kwargs))
+        if len(later) == len(waiting):
+            raise FileFormatError(f"The graph can't be connected: {sorted({n for n, _, _ in later})} wait for inputs that never come.")
+        waiting = later
+
+    def places(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: places(v) for k, v in value.items()}
+        if len(value) == 3 and isinstance(value[0], str) and isinstance(value[1], int):
+            return tensor(value)
+        return [places(v) for v in value]
+
+    model = cls(
+        inputs=places(config["input_layers"]), outputs=places(config["output_layers"]), name=config.get("name")
+    )
+    if not config.get("trainable", True):
+        model._trainable = False
+    return model
+
+
+def _histories(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        if value.get("class_name") == "__keras_tensor__":
+            return [value["config"]["keras_history"]]
+        return [h for v in value.values() for h in _histories(v)]
+    return [h for v in value for h in _histories(v)] if isinstance(value, (list, tuple)) else []
+
+
+def match_inputs(model: Model, inputs: Any) -> list[Any]:
+    """A call's inputs in the order of the graph's, checked and cast: by name for dicts, else by position."""
+    graph = model._graph
+    wanted, expected = graph.inputs, graph._inputs_struct
+    names = [t.history[0].operation.name if t.history else t.name for t in wanted]
+    if isinstance(inputs, dict) and isinstance(expected, dict):
+        missing = [k for k in expected if k not in inputs]
+        values = None if missing else tree.flatten({k: inputs[k] for k in expected})
+    elif isinstance(inputs, dict):
+        missing = [n for n in names if n not in inputs and not _optional(wanted[names.index(n)])]
+        values = None if missing else [inputs.get(n) for n in names]
+    else:
+        missing = []
+        values = tree.flatten(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
+    if missing:
+        raise ArgumentError(f"Model {model.name!r} lacks the inputs {missing}. Received: {sorted(inputs)}")
+    if len(values) != len(wanted):
+        raise ArgumentError(f"Model {model.name!r} expects {len(wanted)} input(s) {names}. Received {len(values)}.")
+    return [_fitted(model, x, t, n) for x, t, n in zip(values, wanted, names, strict=True)]
+
+
+def _optional(t: KerasTensor) -> bool:
+    return bool(t.history and getattr(t.history[0].operation, "optional", False))
+
+
+def _fitted(model: Model, x: Any, t: KerasTensor, name: str) -> Any:
+    from triceras import ops
+
+    if x is None:
+        if _optional(t):
+            return None
+        raise ArgumentError(f"Model {model.name!r}: the input {name!r} is None.")
+    if not hasattr(x, "shape"):
+        x = ops.convert_to_tensor(x)
+    shape, wanted = tuple(x.shape), t.shape
+    if len(shape) == len(wanted) + 1 and shape[-1] == 1:
+        x = ops.squeeze(x, axis=-1)
+    elif len(shape) == len(wanted) - 1 and wanted[-1] == 1:
+        x = ops.expand_dims(x, axis=-1)
+    shape = tuple(x.shape)
+    if len(shape) != len(wanted) or any(w is not None and s not in (w, None) for s, w in zip(shape, wanted, strict=True)):
+        raise ShapeError(f"Model {model.name!r} expected the input {name!r} with shape {wanted}. Received shape {shape}.")
+    return x if standardize_dtype(x.dtype) == t.dtype else ops.cast(x, t.dtype)
+
+
+def clone_graph(model: Model, clone: Callable[[Layer], Layer], call: Callable[..., Any] | None, inputs: Any = None) -> Model:
+    """The same graph over other layers."""
+    copies: dict[int, Any] = {}
+
+    def copy(operation: Operation) -> Callable[..., Any]:
+        if isinstance(operation, OpCall):
+            return OpCall(operation.op, operation.statics)
+        if id(operation) not in copies:
+            made = copies[id(operation)] = clone(operation)
+            copies[id(operation)] = made if call is None else (lambda *a, **k: call(made, *a, **k))
+        return copies[id(operation)]
+
+    graph = model._graph
+    if inputs is None:
+        inputs = tree.map_structure(
+            lambda t: InputLayer(batch_shape=t.shape, dtype=t.dtype, name=t.history[0].operation.name if t.history else t.name).output,
+            graph._inputs_struct,
+        )
+    outputs = graph.plan.run(tree.flatten(inputs), copy)
+    return Functional(inputs, outputs, name=model.name)

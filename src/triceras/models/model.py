@@ -1,0 +1,269 @@
+"""The base of all models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from triceras.core import tree
+from triceras.core.errors import ArgumentError, ArgumentTypeError, NotFoundError, StateError
+from triceras.core.registry import export
+from triceras.core.spec import KerasTensor
+from triceras.graph import Function
+from triceras.layers.base import Layer
+from triceras.layers.input_layer import InputLayer
+from triceras.training.trainer import Trainer
+
+
+@export("Model", "models.Model")
+class Model(Trainer, Layer):
+    """Layers with training, saving and a summary.
+
+    Made in three ways: `Model(inputs, outputs)` from symbolic tensors, a subclass with `call`, or `Sequential`.
+
+    >>> from triceras import Input
+    >>> x = Input(shape=(3,))
+    >>> Model(inputs=x, outputs=x * 2.0).count_params()
+    0
+    """
+
+    supports_masking = True
+    _graph: Function | None = None
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        if cls is Model and (args or "inputs" in kwargs):
+            from triceras.models.functional import Functional
+
+            cls = Functional
+        return super().__new__(cls, *args, **kwargs)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if args or "inputs" in kwargs:
+            names = ("inputs", "outputs", "name")
+            kwargs = dict(zip(names, args, strict=False)) | kwargs
+            inputs, outputs = kwargs.pop("inputs"), kwargs.pop("outputs", None)
+            if outputs is None:
+                raise ArgumentError("Model(inputs, outputs) needs both symbolic inputs and outputs.")
+            super().__init__(**kwargs)
+            self._connect(inputs, outputs)
+        else:
+            super().__init__(**kwargs)
+
+    def _connect(self, inputs: Any, outputs: Any) -> None:
+        """Become the graph between these tensors."""
+        flat = tree.flatten(inputs)
+        fresh = [
+            t if not isinstance(t, KerasTensor) or (t.history and isinstance(t.history[0].operation, InputLayer)) else _input_at(t)
+            for t in flat
+        ]
+        if any(a is not b for a, b in zip(flat, fresh, strict=True)):  # the model starts in the middle of a graph
+            part = Function(inputs, outputs)
+            outputs = part.plan.run(fresh)
+            inputs = tree.pack_sequence_as(inputs, fresh)
+        self._graph = Function(inputs, outputs, name=self.name)
+        self._operations = self._graph.operations
+        names = [o.name for o in self._operations]
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            raise ArgumentError(f"Layers of a model need different names. Used twice: {twice}. Give them a `name`.")
+        self.built = True
+        self._path = self.name
+        self._build_shapes = {"input_shape": None}
+
+    # -- structure ---------------------------------------------------------------------------------------------------
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers of the model, in order."""
+        return [x for x in self._attached(Layer)]
+
+    @property
+    def inputs(self) -> list[KerasTensor] | None:
+        """Symbolic inputs, if the model is a graph."""
+        return self._graph.inputs if self._graph else None
+
+    @property
+    def outputs(self) -> list[KerasTensor] | None:
+        """Symbolic outputs, if the model is a graph."""
+        return self._graph.outputs if self._graph else None
+
+    @property
+    def input(self) -> Any:
+        """Symbolic inputs as they were given."""
+        return self._required_graph("input")._inputs_struct
+
+    @property
+    def output(self) -> Any:
+        """Symbolic outputs as they were given."""
+        return self._required_graph("output")._outputs_struct
+
+    @property
+    def input_shape(self) -> Any:
+        """Shapes of the inputs."""
+        return tree.map_structure(lambda t: t.shape, self.input)
+
+    @property
+    def output_shape(self) -> Any:
+        """Shapes of the outputs."""
+        return tree.map_structure(lambda t: t.shape, self.output)
+
+    @property
+    def input_names(self) -> list[str]:
+        """Names of the inputs."""
+        return [t.history[0].operation.name for t in self.inputs or ()]
+
+    @property
+    def output_names(self) -> list[str] | None:
+        """Names of the layers behind the outputs, or the keys of a dict of outputs."""
+        if self._graph is None:
+            return None
+        if isinstance(self._graph._outputs_struct, dict):
+            return sorted(self._graph._outputs_struct)
+        return [t.history[0].operation.name for t in self._graph.outputs]
+
+    def _required_graph(self, what: str) -> Function:
+        if self._graph is None:
+            raise StateError(
+                f"`{self.name}.{what}` isn't defined: the model isn't a graph between symbolic inputs and outputs"
+                + (" yet. Give the first layer an input shape or call the model on data." if not self.built else ".")
+            )
+        return self._graph
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """A layer by name or by index.
+
+        Raises:
+            NotFoundError: there is none; it lists those that are there.
+        """
+        if (name is None) == (index is None):
+            raise ArgumentError("get_layer() takes either `name` or `index`.")
+        layers = self.layers
+        if index is not None:
+            if not -len(layers) <= index < len(layers):
+                raise NotFoundError(f"Model {self.name!r} has {len(layers)} layers. Received index {index}.")
+            return layers[index]
+        found = next((layer for layer in layers if layer.name == name), None)
+        if found is None:
+            raise NotFoundError(f"Model {self.name!r} has no layer {name!r}. It has: {[layer.name for layer in layers]}")
+        return found
+
+    # -- calling -----------------------------------------------------------------------------------------------------
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """The outputs for inputs. Subclasses define their own."""
+        if self._graph is None:
+            raise NotImplementedError(
+                f"{type(self).__name__} defines no call(self, inputs). Define it, or make the model with "
+                "Model(inputs=..., outputs=...)."
+            )
+        from triceras.layers.base import set_mask
+        from triceras.models.functional import match_inputs
+
+        values = match_inputs(self, inputs)
+        if mask is not None:
+            for x, m in zip(values, tree.flatten(mask), strict=False):
+                set_mask(x, m)
+        return self._graph.plan.run(values)
+
+    def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
+        """The outputs' shapes for inputs of these shapes."""
+        if self._graph is not None:
+            return self._graph.compute_output_shape(*args, **kwargs)
+        return super().compute_output_shape(*args, **kwargs)
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        return super().compute_output_spec(*args, **kwargs)
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make the weights for inputs of this shape."""
+        if self.built or input_shape is None:
+            return
+        specs = tree.map_shape_structure(lambda s: KerasTensor(s, self.compute_dtype), input_shape)
+        self(specs)
+        self._build_shapes = {"input_shape": input_shape}
+
+    # -- configs and files -------------------------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        """For a graph its layers and how they connect; for a subclass its constructor's arguments."""
+        from triceras.models.functional import Functional, graph_config
+
+        if self._graph is not None and type(self).__init__ in (Functional.__init__, Model.__init__):
+            return graph_config(self)
+        return super().get_config()
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
+        """Make a model from what `get_config` returned."""
+        from triceras.models.functional import Functional
+
+        if {"layers", "input_layers", "output_layers"} <= set(config):
+            return Functional.from_config(config, custom_objects) if cls is Model else _graph_of(cls, config, custom_objects)
+        return super().from_config(config)
+
+    def to_json(self, **kwargs: Any) -> str:
+        """The architecture as JSON; keyword arguments go to `json.dumps`."""
+        from triceras.saving.objects import serialize_keras_object
+
+        return json.dumps(serialize_keras_object(self), **kwargs)
+
+    def save(self, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any) -> None:
+        """Save architecture, weights and how the model is trained to a `.keras` file."""
+        from triceras.saving import save_model
+
+        save_model(self, filepath, overwrite=overwrite, zipped=zipped, **kwargs)
+
+    def save_weights(self, filepath: Any, overwrite: bool = True, max_shard_size: float | None = None) -> None:
+        """Save the weights to a `.weights.h5` file."""
+        from triceras.saving import save_weights
+
+        save_weights(self, filepath, overwrite=overwrite, max_shard_size=max_shard_size)
+
+    def load_weights(self, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
+        """Load weights from a file that `save_weights` or `save` wrote."""
+        from triceras.saving import load_weights
+
+        load_weights(self, filepath, skip_mismatch=skip_mismatch, **kwargs)
+
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: list[float] | None = None,
+        print_fn: Callable[[str], None] | None = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: list[str] | tuple[str, str] | None = None,
+    ) -> None:
+        """Print a table of the layers with their output shapes and numbers of parameters.
+
+        Args:
+            line_length: width in characters.
+            positions: relative or absolute ends of the columns.
+            print_fn: called with the whole text instead of printing it.
+            expand_nested: also show layers of models inside.
+            show_trainable: add a column that says which layers are trained.
+            layer_range: names (or patterns) of the first and the last layer to show.
+        """
+        from triceras.models.summary import print_summary
+
+        print_summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
+
+
+def _input_at(t: KerasTensor) -> KerasTensor:
+    return InputLayer(batch_shape=t.shape, dtype=t.dtype).output
+
+
+def _graph_of(cls: type, config: dict[str, Any], custom_objects: dict[str, Any] | None) -> Any:
+    from triceras.models.functional import _from_config
+
+    try:
+        return _from_config(cls, config, custom_objects)
+    except TypeError as error:
+        raise ArgumentTypeError(
+            f"{cls.__name__} can't be made from a graph: its __init__ must take inputs, outputs and name, or the class must "
+            f"define from_config(). {error}"
+        ) from error

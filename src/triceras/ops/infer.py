@@ -1,0 +1,52 @@
+"""Shape inference: evaluate abstractly in the engine. Unknown sizes are probed with two different ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from triceras.core import tree
+from triceras.core.spec import KerasTensor, recording
+from triceras.engine import selection
+
+
+def infer(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """What `fn` returns for arguments that hold symbolic tensors, as symbolic tensors.
+
+    A size that differs between two probes is unknown in the result.
+    """
+    engine = selection.current()
+    leaves = tree.flatten((args, kwargs))
+    places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, KerasTensor)]
+    specs = [leaves[i] for i in places]
+
+    def run(*tensors: Any) -> Any:
+        filled = list(leaves)
+        for i, tensor in zip(places, tensors, strict=True):
+            filled[i] = tensor
+        a, k = tree.pack_sequence_as((args, kwargs), filled)
+        with selection.running(engine), recording(False):
+            return fn(*a, **k)
+
+    def probe(size: int) -> Any:
+        known = [
+            s if None not in s.shape else KerasTensor([size if d is None else d for d in s.shape], s.dtype) for s in specs
+        ]
+        return engine.abstract(run, known)
+
+    if all(None not in s.shape for s in specs):
+        return probe(0)
+    for attempt, (small, large) in enumerate(engine.probes):
+        try:
+            first, second = probe(small), probe(large)
+            break
+        except Exception:
+            if attempt == len(engine.probes) - 1:
+                raise
+    return tree.map_structure(_merge, first, second)
+
+
+def _merge(a: Any, b: Any) -> Any:
+    if not isinstance(a, KerasTensor):
+        return a
+    return KerasTensor([m if m == n else None for m, n in zip(a.shape, b.shape, strict=True)], a.dtype)

@@ -1,0 +1,1 @@
+"""Saving and loading: objects as configs, weights, model files."""

@@ -1,0 +1,134 @@
+"""The one loop behind fit, evaluate and predict: batches through a compiled step, many in one dispatch where allowed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from triceras.core import tree
+from triceras.engine.contract import Engine
+from triceras.training.callbacks import CallbackList
+from triceras.training.feed import Feed
+
+RESIDENT_BYTES = 4 << 30  # data up to this size is kept on the device
+MOST_STEPS = 32  # steps in one dispatch
+LONGEST_DISPATCH = 0.1  # seconds, so that displays stay alive
+
+
+class Loop:
+    """A step of one mode, run batch by batch or many batches a dispatch; the state is live after every dispatch.
+
+    Args:
+        engine: the model's engine.
+        fn: the step, a function of a batch.
+        state: the variables it reads and assigns.
+        mode: "train", "test" or "predict".
+        eager: run the step as plain Python.
+    """
+
+    def __init__(self, engine: Engine, fn: Callable[..., Any], state: Sequence[Any], mode: str, eager: bool) -> None:
+        self.engine, self.mode, self.eager = engine, mode, eager
+        self._step = fn if eager else engine.compile(fn, state, donate=mode == "train")
+        self._many = None if eager or mode == "predict" else engine.compile_loop(fn, state)
+        self._resident: tuple[Any, Any] | None = None
+
+    def step(self, batch: Any) -> Any:
+        """One step on one batch of arrays."""
+        return self._step(*tree.map_structure(self._tensor, batch))
+
+    def _tensor(self, x: Any) -> Any:
+        return None if x is None else self.engine.make(x)
+
+    def epoch(self, feed: Feed, epoch: int, callbacks: CallbackList, model: Any) -> dict[str, Any]:
+        """All batches of an epoch; returns what the last one logged."""
+        size = sum(getattr(a, "nbytes", 0) for a in tree.flatten(feed.arrays or ()) if a is not None)
+        if feed.arrays is None or self._many is None or size > RESIDENT_BYTES:
+            dispatches = self._stream(feed, epoch, callbacks)
+        else:
+            dispatches = self._supersteps(feed, epoch, callbacks, getattr(model, "steps_per_execution", 1))
+        listening = callbacks.listens_to_batches(self.mode)
+        before: Any = None
+        logs: Any = {}
+        for done, logs in dispatches:
+            if listening:
+                getattr(callbacks, f"on_{self.mode}_batch_end")(done - 1, self._floats(logs))
+                if self.mode == "train" and model.stop_training:
+                    break
+            else:
+                self.engine.synchronize(before)  # the host stays one dispatch ahead, no more
+                before = logs
+                callbacks.on_dispatch(self.mode, done, feed.steps, lambda logs=logs: self._floats(logs))
+        return self._floats(logs)
+
+    def _floats(self, logs: Any) -> dict[str, Any]:
+        return {k: _number(self.engine.to_numpy(v)) for k, v in (logs or {}).items()}
+
+    def _begin(self, callbacks: CallbackList, step: int) -> None:
+        if callbacks.listens_to_batches(self.mode):
+            getattr(callbacks, f"on_{self.mode}_batch_begin")(step)
+
+    def _stream(self, feed: Feed, epoch: int, callbacks: CallbackList) -> Iterator[tuple[int, Any]]:
+        for done, batch in enumerate(feed.epoch(epoch)):
+            self._begin(callbacks, done)
+            yield done + 1, self.step(batch)
+
+    def _supersteps(self, feed: Feed, epoch: int, callbacks: CallbackList, per_execution: int) -> Iterator[tuple[int, Any]]:
+        """Device-resident data; steps a dispatch grow while a dispatch stays short."""
+        data = self._load(feed.arrays)
+        order = feed.order(epoch)[: feed.steps * feed.batch_size]
+        whole, rest = divmod(len(order), feed.batch_size)
+        rows = order[: whole * feed.batch_size].reshape(whole, feed.batch_size)
+        listening = callbacks.listens_to_batches(self.mode)
+        done, k = 0, per_execution if listening else 1
+        while done < whole:
+            n = min(k, whole - done)
+            index = np.zeros((max(MOST_STEPS, k), feed.batch_size), np.int32)
+            index[:n] = rows[done : done + n]
+            self._begin(callbacks, done)
+            began = time.perf_counter()
+            logs = self._many(data, index, n)
+            done += n
+            yield done, logs
+            took = time.perf_counter() - began
+            if not listening and k < MOST_STEPS and took < LONGEST_DISPATCH / 2:
+                k *= 2
+        if rest:
+            self._begin(callbacks, done)
+            yield done + 1, self._many(data, order[whole * feed.batch_size :][None].astype(np.int32), 1)
+
+    def _load(self, arrays: Any) -> Any:
+        """The data on the device; kept for the next epoch."""
+        if self._resident is None or self._resident[0] is not arrays:
+            self._resident = None
+            self._resident = (arrays, tree.map_structure(self._tensor, arrays))
+        return self._resident[1]
+
+    def release(self) -> None:
+        """Forget the data on the device."""
+        self._resident = None
+
+    def collect(self, feed: Feed, callbacks: CallbackList, model: Any) -> Any:
+        """The step's outputs over all batches, joined, as NumPy arrays."""
+        listening = callbacks.listens_to_batches(self.mode)
+        parts: list[list[Any]] = []
+        structure: Any = None
+        for done, batch in enumerate(feed.epoch(0)):
+            self._begin(callbacks, done)
+            structure = self.step(batch)
+            parts.append(tree.flatten(structure))
+            if listening:
+                outputs = tree.map_structure(self.engine.to_numpy, structure)
+                callbacks.on_predict_batch_end(done, {"outputs": outputs})
+            else:
+                if done:
+                    self.engine.synchronize(parts[-2])
+                callbacks.on_dispatch(self.mode, done + 1, feed.steps, dict)
+        columns = [np.concatenate([self.engine.to_numpy(x) for x in column]) for column in zip(*parts, strict=True)]
+        return tree.pack_sequence_as(structure, columns)
+
+
+def _number(value: np.ndarray) -> Any:
+    return value.item() if np.ndim(value) == 0 else value

@@ -1,0 +1,516 @@
+"""compile, fit, evaluate, predict: written once, on the engine contract."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from triceras.core import config, tree
+from triceras.core.errors import ArgumentError, ArgumentTypeError, StateError
+from triceras.core.spec import KerasTensor, any_symbolic
+from triceras.engine import selection
+from triceras.training.callbacks import CallbackList, History
+from triceras.training.feed import Feed, make_feed, split_validation, unpack_x_y_sample_weight
+from triceras.training.loop import Loop
+from triceras.variable import Variable, value_and_grad
+
+
+class Trainer:
+    """What training adds to a layer. Models inherit it; it keeps no state but what `compile` was given."""
+
+    optimizer: Any = None
+    loss: Any = None
+    history: History
+    stop_training = False
+    _compiled = False
+
+    # -- compile -----------------------------------------------------------------------------------------------------
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: str | bool = "auto",
+        auto_scale_loss: bool = True,
+    ) -> None:
+        """Say how the model is trained.
+
+        Args:
+            optimizer: name or optimizer.
+            loss: name, function or `Loss`; for several outputs a list or dict of them.
+            loss_weights: weights of the outputs' losses, as a list or dict.
+            metrics: names, functions or `Metric`s; for several outputs a list of lists or a dict.
+            weighted_metrics: the same, weighted by `sample_weight` and `class_weight`.
+            run_eagerly: run each step as plain Python, for debugging.
+            steps_per_execution: steps after which callbacks hear of batches.
+            jit_compile: "auto" or True compile each step; False runs it eagerly, as engines allow.
+            auto_scale_loss: wrap the optimizer in a `LossScaleOptimizer` under the policy "mixed_float16".
+        """
+        from triceras import optimizers
+        from triceras.training.compiled import CompiledLoss, CompiledMetrics
+
+        if not isinstance(steps_per_execution, int) or steps_per_execution < 1:
+            raise ArgumentError(f"`steps_per_execution` must be a positive integer. Received: {steps_per_execution!r}")
+        if jit_compile not in ("auto", True, False, None):
+            raise ArgumentError(f'`jit_compile` must be "auto", True or False. Received: {jit_compile!r}')
+        self.optimizer = optimizer = optimizers.get(optimizer)
+        policy = getattr(getattr(self, "dtype_policy", None), "name", "")
+        if auto_scale_loss and policy == "mixed_float16" and optimizer is not None:
+            scaled = getattr(optimizers, "LossScaleOptimizer", None)
+            if scaled is not None and not isinstance(optimizer, scaled):
+                self.optimizer = scaled(optimizer, name="loss_scale_optimizer")
+        self.loss = loss
+        self.run_eagerly, self.steps_per_execution, self.jit_compile = bool(run_eagerly), steps_per_execution, jit_compile
+        names = getattr(self, "output_names", None)
+        self._compiled_loss = CompiledLoss(loss, loss_weights, output_names=names) if loss is not None else None
+        self._compiled_metrics = (
+            CompiledMetrics(metrics, weighted_metrics, output_names=names)
+            if metrics is not None or weighted_metrics is not None
+            else None
+        )
+        from triceras.metrics import Mean
+
+        self._loss_tracker = Mean(name="loss")
+        self._compile_arguments = {
+            "optimizer": self.optimizer,
+            "loss": loss,
+            "loss_weights": loss_weights,
+            "metrics": metrics,
+            "weighted_metrics": weighted_metrics,
+            "run_eagerly": self.run_eagerly,
+            "steps_per_execution": steps_per_execution,
+            "jit_compile": jit_compile,
+        }
+        self.stop_training = False
+        self._compiled = True
+        self._loops: dict[Any, Loop] = {}
+
+    def _require_compiled(self, method: str) -> None:
+        if not self._compiled:
+            raise StateError(
+                f"{method}() needs to know how the model is trained. Call compile() first, for example "
+                f'model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"]).'
+            )
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        """What `compile` was given, for saved files; None if a part can't be saved."""
+        from triceras.saving.objects import serialize_keras_object
+
+        return {k: serialize_keras_object(v) for k, v in self._compile_arguments.items()} if self._compiled else None
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile as a saved file says, and build the optimizer's state."""
+        from triceras.saving.objects import deserialize_keras_object
+
+        self.compile(**{k: deserialize_keras_object(v) if isinstance(v, (dict, list)) else v for k, v in config.items()})
+        if self.optimizer is not None and self.built:
+            with selection.running(self.engine):
+                self.optimizer.build(self.trainable_variables)
+
+    # -- losses and metrics ------------------------------------------------------------------------------------------
+
+    @property
+    def metrics(self) -> list[Any]:
+        """All metrics: the loss, the compiled ones, and those held by layers."""
+        found = [self._loss_tracker] if self._compiled else []
+        if self._compiled and self._compiled_metrics is not None:
+            found += self._compiled_metrics.metrics
+        held = [m for m in super().metrics if not any(m is f for f in found)]
+        if self._compiled and self._compiled_loss is not None:
+            held += [m for m in self._compiled_loss.metrics if not any(m is f for f in found)]
+        return found + held
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """Names of the metrics."""
+        return [m.name for m in self.metrics]
+
+    def reset_metrics(self) -> None:
+        """Start all metrics anew."""
+        for m in self.metrics:
+            m.reset_state()
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        """The loss of a batch: the compiled loss plus what layers added. Override it for a loss of your own."""
+        losses = []
+        if self._compiled_loss is not None:
+            loss = self._compiled_loss(y, y_pred, sample_weight)
+            if loss is not None:
+                losses.append(loss)
+        losses += self.losses
+        if not losses:
+            raise ArgumentError(
+                "There is no loss to minimise. Give compile() a `loss`, add one with add_loss() in a layer, or override "
+                "compute_loss()."
+            )
+        total = losses[0]
+        for loss in losses[1:]:
+            total = total + loss
+        return total
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+        """Update the compiled metrics with a batch and return all results. Override it for metrics of your own."""
+        if self._compiled_metrics is not None:
+            self._compiled_metrics.update_state(y, y_pred, sample_weight)
+        return self.get_metrics_result()
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """Results of all metrics by name."""
+        results: dict[str, Any] = {}
+        for m in self.metrics:
+            if self._compiled_metrics is not None and any(m is c for c in self._compiled_metrics.metrics):
+                continue
+            value = m.result()
+            results.update(value if isinstance(value, dict) else {m.name: value})
+        if self._compiled_metrics is not None:
+            results.update(self._compiled_metrics.result())
+        return results
+
+    # -- steps -------------------------------------------------------------------------------------------------------
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """One step on a batch `(x, y, sample_weight)`. Override it for training of your own, on every engine."""
+        x, y, sample_weight = unpack_x_y_sample_weight(data)
+
+        def forward() -> tuple[Any, Any]:
+            y_pred = self(x, training=True)
+            loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True)
+            scaled = loss if self.optimizer is None else self.optimizer.scale_loss(loss)
+            return scaled, (loss, y_pred)
+
+        weights = self.trainable_variables
+        if weights:
+            (_, (loss, y_pred)), gradients = value_and_grad(forward, weights, has_aux=True)()
+            self.optimizer.apply(gradients, weights)
+        else:
+            _, (loss, y_pred) = forward()
+        self._loss_tracker.update_state(loss, sample_weight=_batch_size(x))
+        return self.compute_metrics(x, y, y_pred, sample_weight)
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        """One step of evaluation on a batch `(x, y, sample_weight)`."""
+        x, y, sample_weight = unpack_x_y_sample_weight(data)
+        y_pred = self(x, training=False)
+        loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=False)
+        self._loss_tracker.update_state(loss, sample_weight=_batch_size(x))
+        return self.compute_metrics(x, y, y_pred, sample_weight)
+
+    def predict_step(self, data: Any) -> Any:
+        """The outputs for a batch."""
+        x, _, _ = unpack_x_y_sample_weight(data)
+        return self(x, training=False)
+
+    def _state(self, mode: str) -> list[Variable]:
+        found = {id(v): v for v in self.variables}
+        if mode != "predict":
+            found |= {id(v): v for m in self.metrics for v in m.variables}
+        if mode == "train" and self.optimizer is not None:
+            found |= {id(v): v for v in self.optimizer.variables}
+        return list(found.values())
+
+    def _loop(self, mode: str) -> Loop:
+        """The compiled step of a mode; made again when what is trained has changed."""
+        loops = self.__dict__.setdefault("_loops", {})
+        eager = getattr(self, "run_eagerly", False) or getattr(self, "jit_compile", "auto") is False
+        key = (mode, self.engine.name, eager, tuple(id(v) for v in self.trainable_variables) if mode == "train" else ())
+        found = loops.get(key)
+        if found is None:
+            step = getattr(self, f"{mode}_step")
+
+            def run(*batch: Any) -> Any:
+                result = step(batch if len(batch) > 1 or mode == "predict" else batch)
+                self._clear_losses()
+                return result
+
+            for old in [k for k in loops if k[0] == mode]:
+                del loops[old]
+            found = loops[key] = Loop(self.engine, run, self._state(mode), mode, eager)
+        return found
+
+    # -- building ----------------------------------------------------------------------------------------------------
+
+    def _ensure_built(self, batch: Any, mode: str) -> None:
+        """Make weights, metrics and optimizer state from the shapes of one batch, without computing on it."""
+        x, y, sample_weight = unpack_x_y_sample_weight(batch)
+        metrics, loss = getattr(self, "_compiled_metrics", None), getattr(self, "_compiled_loss", None)
+        unbuilt = [part for part in (metrics, loss) if part is not None and not part.built] if mode != "predict" else []
+        if not all(layer.built for layer in self._flatten_layers()) or unbuilt:
+            specs = tree.map_structure(_spec, (x, y, sample_weight))
+            try:
+                y_pred = self(specs[0], training=False)
+            except (TypeError, AttributeError, NotImplementedError):  # the body needs values
+                few = tree.map_structure(lambda a: a if a is None else self.engine.make(a[:1]), x)
+                y_pred = self(few, training=False)
+            for part in unbuilt:
+                part.build(specs[1], y_pred)
+            self._clear_losses()
+        if mode == "train" and self.optimizer is not None and not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)
+
+    # -- the three runs ----------------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: str | int = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: dict[int, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int | Sequence[int] = 1,
+    ) -> History:
+        """Train the model.
+
+        Args:
+            x: inputs: arrays or tensors of any engine, lists or dicts of them, data frames, a generator, a `PyDataset`, a
+                torch `DataLoader` or a `tf.data.Dataset` (the last four give y and weights too).
+            y: targets.
+            batch_size: samples a step; 32 if not given.
+            epochs: number of the last epoch.
+            verbose: 0 silent, 1 progress, 2 a line an epoch, "auto".
+            callbacks: callbacks or a `CallbackList`.
+            validation_split: fraction at the end of the data that is held out.
+            validation_data: `(x, y)`, `(x, y, sample_weight)` or any source that `x` may be.
+            shuffle: whether each epoch has another order, a function of the seed and the epoch.
+            class_weight: `{class: weight}` for the loss.
+            sample_weight: a weight for each sample.
+            initial_epoch: number of the first epoch.
+            steps_per_epoch: steps an epoch, for endless sources.
+            validation_steps: steps of a validation run.
+            validation_batch_size: samples a validation step.
+            validation_freq: validate every so many epochs, or after the epochs of a list (counted from 1).
+
+        Returns:
+            The `History` with what was logged for each epoch.
+        """
+        self._require_compiled("fit")
+        if not self.engine.differentiates:
+            value_and_grad_error(self.engine)
+        epochs = _capped(epochs, config.max_epochs(), initial_epoch)
+        steps_per_epoch = _capped_steps(steps_per_epoch)
+        validation_steps = _capped_steps(validation_steps)
+        if validation_split and validation_data is None:
+            (x, y, sample_weight), validation_data = split_validation((x, y, sample_weight), validation_split)
+        with selection.running(self.engine):
+            feed = make_feed(
+                x, y, sample_weight, batch_size=batch_size, steps=steps_per_epoch, shuffle=shuffle, class_weight=class_weight
+            )
+            validation: Feed | None = None
+            if validation_data is not None:
+                vx, vy, vw = _validation_parts(validation_data)
+                validation = make_feed(
+                    vx, vy, vw, batch_size=validation_batch_size or (batch_size if feed.arrays else None), steps=validation_steps
+                )
+            self.stop_training = False
+            try:
+                return self._fit(feed, validation, epochs, initial_epoch, verbose, callbacks, validation_freq)
+            finally:
+                feed.close()
+                if validation is not None:
+                    validation.close()
+
+    def _fit(
+        self, feed: Feed, validation: Feed | None, epochs: int, initial_epoch: int, verbose: Any, callbacks: Any, frequency: Any
+    ) -> History:
+        self._ensure_built(feed.peek(), "train")
+        if not isinstance(callbacks, CallbackList):
+            callbacks = CallbackList(
+                callbacks,
+                add_history=True,
+                add_progbar=verbose != 0,
+                model=self,
+                verbose=verbose,
+                epochs=epochs,
+                steps=feed.steps,
+            )
+        loop = self._loop("train")
+        callbacks.on_train_begin()
+        logs: dict[str, Any] = {}
+        for epoch in range(initial_epoch, epochs):
+            self.reset_metrics()
+            callbacks.on_epoch_begin(epoch)
+            logs = loop.epoch(feed, epoch, callbacks, self)
+            if validation is not None and _is_due(epoch, frequency):
+                results = self._evaluate(validation, callbacks)
+                logs |= {f"val_{k}": v for k, v in results.items()}
+            callbacks.on_epoch_end(epoch, logs)
+            if self.stop_training:
+                break
+        if self.optimizer is not None and logs:
+            self.optimizer.finalize_variable_values(self.trainable_variables)
+        callbacks.on_train_end(logs)
+        return self.history
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Loss and metrics on data.
+
+        Args:
+            x: inputs, as for `fit`.
+            y: targets.
+            batch_size: samples a step; 32 if not given.
+            verbose: 0 silent, 1 progress, 2 one line, "auto".
+            sample_weight: a weight for each sample.
+            steps: steps of the run, for endless sources.
+            callbacks: callbacks or a `CallbackList`.
+            return_dict: return a dict by name instead of a list.
+
+        Returns:
+            The loss, or a list of the loss and the metrics, or a dict.
+        """
+        self._require_compiled("evaluate")
+        if kwargs:
+            raise ArgumentTypeError(f"evaluate() got unknown arguments: {sorted(kwargs)}")
+        with selection.running(self.engine):
+            feed = make_feed(x, y, sample_weight, batch_size=batch_size, steps=_capped_steps(steps))
+            try:
+                self._ensure_built(feed.peek(), "test")
+                if not isinstance(callbacks, CallbackList):
+                    callbacks = CallbackList(
+                        callbacks, add_progbar=verbose != 0, model=self, verbose=verbose, epochs=1, steps=feed.steps
+                    )
+                results = self._evaluate(feed, callbacks)
+            finally:
+                feed.close()
+        if return_dict:
+            return results
+        values = list(results.values())
+        return values[0] if len(values) == 1 else values
+
+    def _evaluate(self, feed: Feed, callbacks: CallbackList) -> dict[str, Any]:
+        self._ensure_built(feed.peek(), "test")
+        self.reset_metrics()
+        callbacks.on_test_begin()
+        logs = self._loop("test").epoch(feed, 0, callbacks, self)
+        callbacks.on_test_end(logs)
+        return logs
+
+    def predict(
+        self, x: Any, batch_size: int | None = None, verbose: str | int = "auto", steps: int | None = None, callbacks: Any = None
+    ) -> Any:
+        """Outputs for inputs, as NumPy arrays in the structure of the model's outputs.
+
+        Args:
+            x: inputs, as for `fit`.
+            batch_size: samples a step; 32 if not given.
+            verbose: 0 silent, 1 progress, 2 one line, "auto".
+            steps: steps of the run, for endless sources.
+            callbacks: callbacks or a `CallbackList`.
+        """
+        with selection.running(self.engine):
+            feed = make_feed(x, batch_size=batch_size, steps=_capped_steps(steps))
+            try:
+                self._ensure_built(feed.peek(), "predict")
+                if not isinstance(callbacks, CallbackList):
+                    callbacks = CallbackList(
+                        callbacks, add_progbar=verbose != 0, model=self, verbose=verbose, epochs=1, steps=feed.steps
+                    )
+                callbacks.on_predict_begin()
+                outputs = self._loop("predict").collect(feed, callbacks, self)
+                callbacks.on_predict_end()
+            finally:
+                feed.close()
+        return outputs
+
+    # -- single batches ----------------------------------------------------------------------------------------------
+
+    def train_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """One training step on one batch; returns the running metrics."""
+        self._require_compiled("train_on_batch")
+        if sample_weight is not None and class_weight is not None:
+            raise ArgumentError("Give train_on_batch() either `sample_weight` or `class_weight`, not both.")
+        return self._on_batch("train", x, y, sample_weight, class_weight, return_dict)
+
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+        """Evaluate one batch; returns the running metrics."""
+        self._require_compiled("test_on_batch")
+        return self._on_batch("test", x, y, sample_weight, None, return_dict)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """Outputs for one batch, as NumPy arrays."""
+        with selection.running(self.engine):
+            batch = _one_batch(x)
+            self._ensure_built(batch, "predict")
+            outputs = self._loop("predict").step(batch)
+            return tree.map_structure(self.engine.to_numpy, outputs)
+
+    def _on_batch(self, mode: str, x: Any, y: Any, sample_weight: Any, class_weight: Any, return_dict: bool) -> Any:
+        with selection.running(self.engine):
+            batch = _one_batch(x, y, sample_weight, class_weight)
+            self._ensure_built(batch, mode)
+            logs = {k: float(self.engine.to_numpy(v)) for k, v in self._loop(mode).step(batch).items()}
+        if return_dict:
+            return logs
+        values = list(logs.values())
+        return values[0] if len(values) == 1 else values
+
+
+def value_and_grad_error(engine: Any) -> None:
+    """Raise the engine's own error for training on an engine without gradients."""
+    engine.value_and_grad(lambda: None, [])
+
+
+def _one_batch(x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None) -> Any:
+    feed = make_feed(x, y, sample_weight, batch_size=2**31 - 1, class_weight=class_weight)
+    return next(iter(feed.epoch(0)))
+
+
+def _batch_size(x: Any) -> Any:
+    return next(t.shape[0] for t in tree.flatten(x) if t is not None)
+
+
+def _spec(value: Any) -> Any:
+    if value is None or isinstance(value, KerasTensor):
+        return value
+    return KerasTensor((None, *value.shape[1:]), str(np.dtype(value.dtype)) if isinstance(value, np.ndarray) else value.dtype)
+
+
+def _validation_parts(data: Any) -> tuple[Any, Any, Any]:
+    return unpack_x_y_sample_weight(data) if isinstance(data, (tuple, list)) else (data, None, None)
+
+
+def _is_due(epoch: int, frequency: int | Sequence[int]) -> bool:
+    if isinstance(frequency, int):
+        return (epoch + 1) % frequency == 0
+    return (epoch + 1) in frequency
+
+
+def _capped(epochs: int, most: int | None, initial: int) -> int:
+    if not isinstance(epochs, (int, np.integer)):
+        raise ArgumentTypeError(f"`epochs` must be an integer. Received: {epochs!r}")
+    return int(epochs) if most is None else min(int(epochs), initial + most)
+
+
+def _capped_steps(steps: int | None) -> int | None:
+    most = config.max_steps_per_epoch()
+    return steps if most is None else min(steps or most, most)

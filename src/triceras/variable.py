@@ -1,0 +1,282 @@
+"""Variables: named holders of one engine tensor. All state lives in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from triceras.core import dtypes
+from triceras.core.errors import ArgumentError, ShapeError
+from triceras.core.registry import export
+from triceras.core.scope import Local, unique_name
+from triceras.core.spec import standardize_shape
+from triceras.engine import selection
+from triceras.engine.contract import Engine, state
+
+autocast: Local[str | None] = Local("autocast", None)
+name_stack: Local[tuple[str, ...]] = Local("name_stack", ())
+
+AGGREGATIONS = ("none", "mean", "sum", "only_first_replica")
+
+
+@export("name_scope")
+class name_scope:  # noqa: N801 - a context manager with the reference's name
+    """Prefix the paths of variables and layers made in the block.
+
+    >>> with name_scope("head"):
+    ...     Variable(1.0, name="scale").path
+    'head/scale'
+    """
+
+    def __init__(self, name: str, caller: Any = None, deduplicate: bool = True, override_parent: str | None = None) -> None:
+        if not isinstance(name, str) or "/" in name:
+            raise ArgumentError(f"`name` must be a string without '/'. Received: {name!r}")
+        self.name = name
+        self._override, self._caller, self._deduplicate = override_parent, caller, deduplicate
+
+    def __enter__(self) -> name_scope:
+        stack = name_stack.get() if self._override is None else tuple(p for p in self._override.split("/") if p)
+        self._block = name_stack((*stack, self.name))
+        self._block.__enter__()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._block.__exit__()
+
+
+@export("Variable")
+class Variable:
+    """A mutable tensor with a name, which engines thread through compiled steps.
+
+    Args:
+        initializer: an array or number, or a callable `(shape, dtype)` such as an initializer (then `shape` is needed).
+        shape: sizes, for a callable initializer.
+        dtype: defaults to floatx, or to the array's dtype.
+        trainable: whether gradients are taken for it.
+        autocast: whether mixed precision may read it in the compute dtype.
+        aggregation: how replicas combine: "none", "mean", "sum" or "only_first_replica".
+        synchronization: accepted for compatibility: "auto", "none", "on_write" or "on_read".
+        name: without "/"; made automatically if not given.
+        layout: accepted by distribution.
+
+    >>> v = Variable([1.0, 2.0], name="v")
+    >>> v.assign_add([1.0, 1.0]).numpy().tolist()
+    [2.0, 3.0]
+    """
+
+    __slots__ = (
+        "__weakref__", "_autocast", "_dtype", "_regularizer", "_trainable", "aggregation", "constraint", "engine", "exposed",
+        "held", "layout", "name", "overwrite_with_gradient", "path", "shape", "synchronization",
+    )  # fmt: skip
+    __array_priority__ = 1000
+
+    def __init__(
+        self,
+        initializer: Any,
+        shape: Sequence[int] | None = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        aggregation: str = "none",
+        synchronization: str = "auto",
+        name: str | None = None,
+        layout: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        if kwargs:
+            raise ArgumentError(f"Variable got unknown arguments: {sorted(kwargs)}")
+        name = name or unique_name("variable")
+        if not isinstance(name, str) or "/" in name:
+            raise ArgumentError(f"A variable's `name` must be a string without '/'. Received: {name!r}")
+        if aggregation not in (None, *AGGREGATIONS):
+            raise ArgumentError(f"`aggregation` must be one of {AGGREGATIONS}. Received: {aggregation!r}")
+        if synchronization not in (None, "none", "auto", "on_write", "on_read"):
+            raise ArgumentError(f"`synchronization` must be auto, none, on_write or on_read. Received: {synchronization!r}")
+        self.name, self.path = name, "/".join((*name_stack.get(), name))
+        self.aggregation, self.synchronization, self.layout = aggregation or "none", synchronization, layout
+        self._trainable, self._autocast = bool(trainable), bool(autocast)
+        self.constraint: Callable[[Any], Any] | None = None
+        self._regularizer: Any = None
+        self.overwrite_with_gradient = False
+        self.engine: Engine = selection.current()
+        if isinstance(initializer, str):
+            from triceras import initializers
+
+            initializer = initializers.get(initializer)
+        if callable(initializer):
+            if shape is None:
+                raise ArgumentError(f"Variable {self.path!r} has a callable `initializer`, so it needs `shape`.")
+            shape = standardize_shape(shape)
+            if None in shape:
+                raise ShapeError(f"Variable {self.path!r} needs a fully known shape. Received: {shape}")
+            dtype = dtypes.standardize_dtype(dtype)
+            values = getattr(initializer, "values", None)  # ours give NumPy arrays, the same ones for every engine
+            array = values(shape, dtype, self.path) if values else initializer(shape, dtype=dtype)
+        else:
+            array = initializer
+        array = _numpy(array)
+        if dtype is None:
+            is_data = hasattr(initializer, "dtype") and not callable(initializer)
+            dtype = array.dtype if is_data else (int if array.dtype.kind in "iu" else bool if array.dtype == bool else None)
+        self.held = self.engine.hold(np.asarray(array, dtype=dtypes.standardize_dtype(dtype)))
+        if shape is not None and tuple(shape) != tuple(array.shape):
+            raise ShapeError(f"Variable {self.path!r}: the initial value has shape {array.shape}, expected {tuple(shape)}.")
+        self.exposed = False  # whether somebody outside may hold the tensor, so that it can't be overwritten
+        self.shape: tuple[int, ...] = tuple(array.shape)
+        self._dtype = dtypes.standardize_dtype(self.held.dtype)
+
+    # -- reading and writing -----------------------------------------------------------------------------------------
+
+    @property
+    def raw(self) -> Any:
+        """The tensor as it is stored, seen through the running trace."""
+        scope = state.get()
+        if scope is None:
+            self.exposed = True
+            return self.held
+        return scope.read(self)
+
+    @raw.setter
+    def raw(self, value: Any) -> None:
+        scope = state.get()
+        if scope is None:
+            self.held, self.exposed = value, True
+        else:
+            scope.write(self, value)
+
+    @property
+    def value(self) -> Any:
+        """The tensor, in the compute dtype inside a layer with mixed precision."""
+        value = self.raw
+        dtype = autocast.get()
+        if dtype is not None and self._autocast and dtype != self._dtype and dtypes.is_float_dtype(self._dtype):
+            return self.engine.cast(value, dtype)
+        return value
+
+    __triceras_tensor__ = value.fget
+
+    @property
+    def dtype(self) -> str:
+        """Name of the dtype; the compute dtype inside a layer with mixed precision."""
+        dtype = autocast.get()
+        if dtype is not None and self._autocast and dtypes.is_float_dtype(self._dtype):
+            return dtype
+        return self._dtype
+
+    def assign(self, value: Any) -> Variable:
+        """Store a value of the same shape, cast to this variable's dtype.
+
+        Raises:
+            ShapeError: the shapes differ.
+        """
+        value = self._own(value)
+        if tuple(value.shape) != self.shape:
+            raise ShapeError(
+                f"Variable {self.path!r} has shape {self.shape} and can't hold a value of shape {tuple(value.shape)}."
+            )
+        self.raw = value
+        return self
+
+    def assign_add(self, value: Any) -> Variable:
+        """Add to the stored value."""
+        return self.assign(self.raw + self._own(value))
+
+    def assign_sub(self, value: Any) -> Variable:
+        """Subtract from the stored value."""
+        return self.assign(self.raw - self._own(value))
+
+    def _own(self, value: Any) -> Any:
+        """A value as a tensor of this variable's engine and dtype."""
+        if hasattr(value, "__triceras_tensor__"):
+            value = value.__triceras_tensor__()
+        owner = selection.engine_of(type(value))
+        if owner is self.engine:
+            return value if value.dtype == self._dtype else owner.cast(value, self._dtype)
+        if owner is not None:
+            value = owner.to_numpy(value)
+        return self.engine.make(value, self._dtype)
+
+    def numpy(self) -> np.ndarray:
+        """A copy of the value as a NumPy array."""
+        scope = state.get()
+        return np.array(self.engine.to_numpy(self.held if scope is None else scope.read(self)))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        array = self.numpy()
+        return array if dtype is None else array.astype(dtype)
+
+    # -- properties --------------------------------------------------------------------------------------------------
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def trainable(self) -> bool:
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+
+    @property
+    def regularizer(self) -> Any:
+        return self._regularizer
+
+    @regularizer.setter
+    def regularizer(self, value: Any) -> None:
+        if value is not None and not callable(value):
+            raise ArgumentError(f"`regularizer` of {self.path!r} must be callable. Received: {value!r}")
+        self._regularizer = value
+
+    @property
+    def regularization_loss(self) -> Any:
+        """The penalty of this variable's regularizer."""
+        return None if self._regularizer is None else self._regularizer(self)
+
+    def __float__(self) -> float:
+        return float(self.numpy().item())
+
+    def __int__(self) -> int:
+        return int(self.numpy().item())
+
+    def __index__(self) -> int:
+        return self.numpy().item().__index__()
+
+    def __bool__(self) -> bool:
+        return bool(self.numpy())
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError(f"Variable {self.path!r} is a scalar and has no length.")
+        return self.shape[0]
+
+    def __repr__(self) -> str:
+        return f"<Variable path={self.path}, shape={self.shape}, dtype={self._dtype}, engine={self.engine.name}>"
+
+
+def _numpy(value: Any) -> np.ndarray:
+    owner = selection.engine_of(type(value))
+    return np.asarray(owner.to_numpy(value) if owner else value)
+
+
+@export("value_and_grad")
+def value_and_grad(fn: Callable[..., Any], variables: Sequence[Variable], has_aux: bool = False) -> Callable[..., Any]:
+    """A function that returns what `fn` returns, and its gradients by the variables: the core of a custom train step.
+
+    Args:
+        fn: computes a scalar, or `(scalar, anything)` with `has_aux`; it may read and assign any variable.
+        variables: those to differentiate by.
+        has_aux: whether `fn` returns something beside the scalar.
+
+    Returns:
+        A function of `fn`'s arguments that returns `(result of fn, gradients)`.
+
+    >>> v = Variable(3.0)
+    >>> value, grads = value_and_grad(lambda: v.value * v.value, [v])()
+    >>> float(value), float(grads[0])
+    (9.0, 6.0)
+    """
+    return selection.current().value_and_grad(fn, list(variables), has_aux)
