@@ -225,7 +225,8 @@ class RandomInitializer(Initializer):
         if self.seed is None:
             key = next_key(re.sub(r"_\d+(?=/|$)", "", path or ""))
         elif isinstance(self.seed, SeedGenerator):
-            key = tuple(self.seed.next_numbers())
+            state = self.seed.state.engine.to_numpy(self.seed.next())
+            key = tuple(int(n) for n in state)
         else:
             key = (int(self.seed),)
         return self._draw(stream(*key, shape), shape, "float64" if dtype == "float64" else "float32")

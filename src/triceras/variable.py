@@ -13,7 +13,8 @@ from triceras.core.registry import export
 from triceras.core.scope import Local, unique_name
 from triceras.core.spec import standardize_shape
 from triceras.engine import selection
-from triceras.engine.contract import Engine, state
+from triceras.engine.contract import Engine, StateScope, state
+from triceras.ops import operators
 
 autocast: Local[str | None] = Local("autocast", None)
 name_stack: Local[tuple[str, ...]] = Local("name_stack", ())
@@ -198,6 +199,11 @@ class Variable:
             value = owner.to_numpy(value)
         return self.engine.make(value, self._dtype)
 
+    def move(self, engine: Engine) -> None:
+        """Hold the value in another engine."""
+        if engine is not self.engine:
+            self.held, self.engine = engine.hold(self.numpy()), engine
+
     def numpy(self) -> np.ndarray:
         """A copy of the value as a NumPy array."""
         scope = state.get()
@@ -280,3 +286,20 @@ def value_and_grad(fn: Callable[..., Any], variables: Sequence[Variable], has_au
     (9.0, 6.0)
     """
     return selection.current().value_and_grad(fn, list(variables), has_aux)
+
+
+def assign_where(condition: Any, action: Callable[[], Any]) -> None:
+    """Run an action that assigns variables, and keep what it assigned only where a scalar condition holds.
+
+    The action always runs, so that one compiled step serves both cases.
+    """
+    from triceras import ops
+
+    scope = StateScope((), (), state.get() or StateScope((), ()))
+    with state(scope):
+        action()
+    for variable, value in zip(*scope.collect(), strict=True):
+        variable.assign(ops.where(condition, value, variable.raw))
+
+
+operators.bind(Variable)

@@ -12,7 +12,7 @@ import numpy as np
 class _Python2Pickler(pickle._Pickler):
     """The pure-Python pickler, with bytes written as Python 2 wrote its strings."""
 
-    dispatch = dict(pickle._Pickler.dispatch)
+    dispatch = dict(pickle._Pickler.dispatch)  # noqa: RUF012
 
     def save_string(self, text):
         self.write(pickle.BINSTRING + struct.pack("<i", len(text)) + text)

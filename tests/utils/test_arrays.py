@@ -56,7 +56,7 @@ def test_to_categorical_refuses(labels, classes, message):
 
 
 def test_to_categorical_refuses_names():
-    with pytest.raises(TypeError, match="numpy.unique"):
+    with pytest.raises(TypeError, match=r"numpy\.unique"):
         to_categorical(["cat", "dog"])
 
 

@@ -274,7 +274,7 @@ def test_refuses_broken_archives(tmp_path, kind):
     content[20_000:20_100] = bytes(100)
     for broken in (content, content[:150_000], b"no archive at all"):
         archive.write_bytes(broken)
-        with pytest.raises(FileFormatError, match="a.bin"):
+        with pytest.raises(FileFormatError, match=r"a\.bin"):
             extract_archive(archive, tmp_path / "out")
     assert left(tmp_path) == ["a.bin"]
 

@@ -171,3 +171,16 @@ def promote_number(kinds: tuple[str, ...]) -> str:
     """The rule of arithmetic that has no meaning for truth values: as `promote`, and they become int32."""
     found = _promote(kinds, config.floatx())
     return "int32" if found == "bool" else found
+
+
+def limits(dtype: str) -> tuple[int | float, int | float]:
+    """The smallest and the largest finite value of a dtype."""
+    if dtype == "bool":
+        return 0, 1
+    if dtype in INTEGERS:
+        bits = 8 * BYTES[dtype]
+        return (0, 2**bits - 1) if dtype in UNSIGNED else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    import ml_dtypes
+
+    info = ml_dtypes.finfo(dtype)
+    return float(info.min), float(info.max)

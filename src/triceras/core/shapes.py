@@ -107,3 +107,26 @@ def pad_widths(pad_width: Any, rank: int) -> list[tuple[int, int]]:
         raise ArgumentError(
             f"`pad_width` must be one number, one pair, or {rank} pairs for a tensor of rank {rank}. Received: {pad_width!r}"
         ) from None
+
+
+def broadcast_target(shape: Sequence[int], wanted: Any) -> tuple[int, ...]:
+    """The sizes to broadcast to; None, as in symbolic shapes, keeps the size that is there.
+
+    >>> broadcast_target((5, 1), (None, 3))
+    (5, 3)
+    """
+    wanted = list(wanted) if isinstance(wanted, (list, tuple)) else np.ravel(wanted).tolist()
+    for axis in range(1, min(len(wanted), len(shape)) + 1):
+        if wanted[-axis] is None:
+            wanted[-axis] = shape[-axis]
+    return sizes(wanted)
+
+
+def same_padding(shape: Sequence[int], spans: Sequence[int], strides: Sequence[int]) -> list[tuple[int, int]]:
+    """Cells before and after each dimension with which windows of a stride give its size / stride, rounded up.
+
+    >>> same_padding((5, 6), (3, 3), (1, 2))
+    [(1, 1), (0, 1)]
+    """
+    missing = [max((-(-n // s) - 1) * s + k - n, 0) for n, k, s in zip(shape, spans, strides, strict=True)]
+    return [(m // 2, m - m // 2) for m in missing]

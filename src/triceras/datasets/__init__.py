@@ -4,8 +4,13 @@ import importlib
 
 from triceras.core.registry import publish
 
-SETS = "cifar10 cifar100 digits fashion_mnist mnist".split()
+SETS = ("cifar10", "cifar100", "digits", "fashion_mnist", "mnist")
 for name in SETS:
     importlib.import_module(f"triceras.datasets.{name}")
 
-publish({"datasets": (), **{f"datasets.{name}": (f"triceras.datasets.{name}",) for name in SETS}})
+publish(
+    {
+        "datasets": ("triceras.datasets",),
+        **{f"datasets.{name}": (f"triceras.datasets.{name}",) for name in SETS},
+    }
+)

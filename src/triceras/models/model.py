@@ -175,16 +175,17 @@ class Model(Trainer, Layer):
             return self._graph.compute_output_shape(*args, **kwargs)
         return super().compute_output_shape(*args, **kwargs)
 
-    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
-        return super().compute_output_spec(*args, **kwargs)
+    def _build_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if type(self).build is Model.build:  # the layers inside are built as the call reaches them
+            self._build_shapes = {"input_shape": tree.map_structure(lambda x: tuple(x.shape), args[0]) if args else None}
+        else:
+            super()._build_for(args, kwargs)
 
     def build(self, input_shape: Any = None) -> None:
         """Make the weights for inputs of this shape."""
         if self.built or input_shape is None:
             return
-        specs = tree.map_shape_structure(lambda s: KerasTensor(s, self.compute_dtype), input_shape)
-        self(specs)
-        self._build_shapes = {"input_shape": input_shape}
+        self(tree.map_shape_structure(lambda s: KerasTensor(s, self.compute_dtype), input_shape))
 
     # -- configs and files -------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from triceras.core.spec import KerasTensor, any_symbolic
 from triceras.engine import selection
 from triceras.ops import elementwise
 from triceras.ops import shape as shapes
-from triceras.ops.op import Kept, Op, Tensor, Tensors, _kind, _tensor, op
+from triceras.ops.op import Kept, Tensor, Tensors, _kind, _tensor, broadcast_shapes, op
 
 AT = ("ops", "ops.numpy")
 public = partial(op, at=AT)
@@ -25,11 +25,7 @@ public = partial(op, at=AT)
 # -- conversion --------------------------------------------------------------------------------------------------------
 
 
-def _cast_spec(made: Op, values: list[Any], statics: dict[str, Any]) -> KerasTensor:
-    return KerasTensor(values[0].shape, statics["dtype"])
-
-
-@op(spec=_cast_spec)
+@op()
 def cast(x: Kept, dtype: Any) -> Tensor:
     """The same values in another dtype.
 
@@ -39,7 +35,7 @@ def cast(x: Kept, dtype: Any) -> Tensor:
     ...
 
 
-@op(spec=_cast_spec)
+@op()
 def saturate_cast(x: Kept, dtype: Any) -> Tensor:
     """The same values in another dtype; what lies outside its range becomes its nearest end.
 
@@ -47,26 +43,13 @@ def saturate_cast(x: Kept, dtype: Any) -> Tensor:
     [0, 255]
     """
     target = standardize_dtype(dtype)
-    low, high = _limits(target)
-    lowest, highest = _limits(standardize_dtype(x.dtype))
+    low, high = dtypes.limits(target)
+    lowest, highest = dtypes.limits(standardize_dtype(x.dtype))
     if lowest < low:
         x = elementwise.maximum(x, cast(low, x.dtype))
     if highest > high:
         x = elementwise.minimum(x, cast(high, x.dtype))
     return cast(x, target)
-
-
-def _limits(dtype: str) -> tuple[int | float, int | float]:
-    """The smallest and largest finite value of a dtype."""
-    if dtype == "bool":
-        return 0, 1
-    if dtype in dtypes.INTEGERS:
-        info = np.iinfo(dtype)
-        return int(info.min), int(info.max)
-    import ml_dtypes
-
-    info = ml_dtypes.finfo(dtype)
-    return float(info.min), float(info.max)
 
 
 @export("ops.convert_to_tensor")
@@ -102,7 +85,7 @@ def convert_to_tensor(
     if x is None or isinstance(x, (str, bytes)):
         raise ArgumentError(f"convert_to_tensor() takes numbers, arrays and lists of them. Received: {shown(x)}")
     try:
-        return _tensor(engine, x, dtype, engine.make)
+        return _tensor(engine, x, dtype)
     except TricerasError:
         raise
     except Exception as error:
@@ -366,7 +349,7 @@ def linspace(
     [0.0, 0.25, 0.5, 0.75, 1.0]
     """
     num = _size(num)
-    start, stop = start + 0 * stop, stop + 0 * start
+    start, stop = _both(start, stop)
     fractions = _fractions(num, endpoint, start, axis)
     low, high = shapes.expand_dims(start, axis), shapes.expand_dims(stop, axis)
     values = low * (1 - fractions) + high * fractions
@@ -374,7 +357,13 @@ def linspace(
         dtype = standardize_dtype(dtype)
         values = cast(elementwise.floor(values) if dtype in dtypes.INTEGERS else values, dtype)
     intervals = num - 1 if endpoint else num
-    return (values, (stop - start) / (intervals or math.nan)) if retstep else values
+    return (values, elementwise.divide(elementwise.subtract(stop, start), intervals or math.nan)) if retstep else values
+
+
+def _both(start: Tensor, stop: Tensor) -> tuple[Tensor, Tensor]:
+    """Both ends in one shape."""
+    shape = broadcast_shapes(start.shape, stop.shape)
+    return shapes.broadcast_to(start, shape), shapes.broadcast_to(stop, shape)
 
 
 def _fractions(num: int, endpoint: bool, like: Tensor, axis: int) -> Tensor:
@@ -412,7 +401,7 @@ def geomspace(
     >>> geomspace(1, 4, 3).tolist()
     [1.0, 2.0, 4.0]
     """
-    start, stop = start + 0 * stop, stop + 0 * start
+    start, stop = _both(start, stop)
     low, high = shapes.expand_dims(start, axis), shapes.expand_dims(stop, axis)
     values = low * elementwise.power(high / low, _fractions(_size(num), endpoint, start, axis))
     return values if dtype is None else cast(values, dtype)

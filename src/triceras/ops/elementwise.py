@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from functools import partial
 
-from triceras.core.dtypes import INTEGERS, is_float_dtype, promote, promote_float, promote_number, standardize_dtype
+from triceras.core.dtypes import INTEGERS, is_float_dtype, limits, promote, promote_float, promote_number, standardize_dtype
 from triceras.core.errors import ArgumentTypeError
 from triceras.ops import creation, indexing, reduction
 from triceras.ops.op import Kept, Tensor, elementwise, op
@@ -649,7 +649,7 @@ def nan_to_num(x: Tensor, nan: float = 0.0, posinf: float | None = None, neginf:
     dtype = standardize_dtype(x.dtype)
     if not is_float_dtype(dtype):
         return x
-    lowest, highest = creation.limits(dtype)
+    lowest, highest = limits(dtype)
     x = indexing.where(isnan(x), nan, x)
     x = indexing.where(isposinf(x), highest if posinf is None else posinf, x)
     return indexing.where(isneginf(x), lowest if neginf is None else neginf, x)

@@ -466,6 +466,7 @@ def unravel_index(indices: Kept, shape: Sequence[int]) -> tuple[Tensor, ...]:
     sizes = (shape,) if isinstance(shape, int) else tuple(shape)
     total = math.prod(sizes)
     rest = where(elementwise.less(indices, 0), indices + total, indices)
+    rest = elementwise.maximum(elementwise.minimum(rest, total - 1), 0)
     result = []
     for size in reversed(sizes):
         result.append(elementwise.mod(rest, size))

@@ -8,6 +8,7 @@ from typing import Any
 from triceras.core import tree
 from triceras.core.spec import KerasTensor, recording
 from triceras.engine import selection
+from triceras.engine.contract import StateScope, state
 
 
 def infer(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -25,7 +26,7 @@ def infer(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any])
         for i, tensor in zip(places, tensors, strict=True):
             filled[i] = tensor
         a, k = tree.pack_sequence_as((args, kwargs), filled)
-        with selection.running(engine), recording(False):
+        with selection.running(engine), recording(False), state(StateScope((), (), state.get())):  # nothing is assigned
             return fn(*a, **k)
 
     def probe(size: int) -> Any:

@@ -34,10 +34,17 @@ Tensor = Any
 Tensors = Sequence[Any]
 Kept = Any
 
+def _bare() -> None: ...
+
+
+def _documented() -> None:
+    """."""
+
+
+_EMPTY = {_bare.__code__.co_code, _documented.__code__.co_code}  # of a body that is `...`
 OPS: dict[str, Op] = {}
 NUMBERS = (bool, int, float, complex)
 _PLAIN = (*NUMBERS, type(None))
-_EMPTY = (lambda: None).__code__.co_code
 
 
 class _Text(str):
@@ -69,7 +76,7 @@ class Op:
         self.lists = frozenset(n for n in self.tensors if kinds[n] == "Tensors")
         self.statics = tuple(n for n in self.signature.parameters if n not in self.tensors)
         self.config = tuple(saved)  # arguments that saved configs hold though they may be tensors
-        self.primitive = body.__code__.co_code == _EMPTY
+        self.primitive = body.__code__.co_code in _EMPTY
         if tuple(self.signature.parameters)[: len(self.tensors)] != self.tensors:
             self.body = lambda *values, **statics: body(**dict(zip(self.tensors, values, strict=True)), **statics)
         self.fast: dict[Any, Callable[..., Any]] = {}  # what runs on tensors of these types and dtypes
@@ -250,7 +257,7 @@ def op(
     Args:
         promote: the dtype rule over all `Tensor` arguments; None leaves dtypes alone.
         spec: `spec(op, values, statics)` gives the symbolic result where evaluating abstractly can't.
-        at: public namespaces.
+        at: public namespaces; none for what only other ops use.
         aliases: further public names.
         config: names of tensor arguments that saved configs hold.
     """
@@ -260,7 +267,7 @@ def op(
         OPS[made.name] = made
         call = _wrapper(made)
         call.op = made  # type: ignore[attr-defined]
-        for name in (made.name, *aliases):
+        for name in (made.name, *aliases) if at else ():
             export(*(f"{space}.{name}" for space in at))(call)
         return call
 

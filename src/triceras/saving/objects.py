@@ -432,5 +432,7 @@ class Family:
         """The object for what `serialize` returned, or for a name."""
         if isinstance(config, dict) and not {"class_name", "config"} <= set(config):
             raise ArgumentError(f"A config of a {self.what} has `class_name` and `config`. Received: {shown(config)}")
+        if isinstance(config, dict) and "module" not in config and public_class(config["class_name"], (self.namespace,)):
+            config = {**config, "module": f"{registry.ROOT}.{self.namespace}"}  # an old form, without the module
         with CustomObjectScope(custom_objects or {}):
             return self.get(config) if isinstance(config, str) else _read(config)

@@ -300,6 +300,7 @@ class Feed:
     arrays: Batch | None = None
     exhausted = False
     _warned = False
+    _peeked: tuple[Batch, Iterator[Batch]] | None = None
 
     def __init__(self, steps: int | None) -> None:
         cap = config.max_steps_per_epoch()
@@ -318,6 +319,26 @@ class Feed:
     def epoch(self, epoch: int = 0) -> Iterator[Batch]:
         """The batches of one epoch; closing the iterator early is allowed."""
         raise NotImplementedError
+
+    def peek(self, epoch: int = 0) -> Batch:
+        """The first batch that `batches(epoch)` will give."""
+        if self._peeked is None:
+            rest = self.epoch(epoch)
+            for first in rest:
+                self._peeked = (first, rest)
+                break
+            else:
+                raise ArgumentError("The data holds no batch. At least one is needed.")
+        return self._peeked[0]
+
+    def batches(self, epoch: int = 0) -> Iterator[Batch]:
+        """The batches of one epoch, a batch that was peeked at included."""
+        peeked, self._peeked = self._peeked, None
+        if peeked is None:
+            yield from self.epoch(epoch)
+        else:
+            yield peeked[0]
+            yield from peeked[1]
 
     def close(self) -> None:
         """End all threads and processes. A closed feed may be used again."""
@@ -348,6 +369,9 @@ class ArrayFeed(Feed):
     @property
     def steps(self) -> int:
         return min(self._limit or self._batches, self._batches)
+
+    def peek(self, epoch: int = 0) -> Batch:
+        return _map(lambda a: a[: self.batch_size], self.arrays)
 
     @cached_property
     def _host(self) -> Batch:

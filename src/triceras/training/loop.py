@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -52,15 +53,16 @@ class Loop:
         listening = callbacks.listens_to_batches(self.mode)
         before: Any = None
         logs: Any = {}
-        for done, logs in dispatches:
-            if listening:
-                getattr(callbacks, f"on_{self.mode}_batch_end")(done - 1, self._floats(logs))
-                if self.mode == "train" and model.stop_training:
-                    break
-            else:
-                self.engine.synchronize(before)  # the host stays one dispatch ahead, no more
-                before = logs
-                callbacks.on_dispatch(self.mode, done, feed.steps, lambda logs=logs: self._floats(logs))
+        with closing(dispatches):
+            for done, logs in dispatches:
+                if listening:
+                    getattr(callbacks, f"on_{self.mode}_batch_end")(done - 1, self._floats(logs))
+                    if self.mode == "train" and model.stop_training:
+                        break
+                else:
+                    self.engine.synchronize(before)  # the host stays one dispatch ahead, no more
+                    before = logs
+                    callbacks.on_dispatch(self.mode, done, feed.steps, lambda logs=logs: self._floats(logs))
         return self._floats(logs)
 
     def _floats(self, logs: Any) -> dict[str, Any]:
@@ -71,14 +73,14 @@ class Loop:
             getattr(callbacks, f"on_{self.mode}_batch_begin")(step)
 
     def _stream(self, feed: Feed, epoch: int, callbacks: CallbackList) -> Iterator[tuple[int, Any]]:
-        for done, batch in enumerate(feed.epoch(epoch)):
+        for done, batch in enumerate(feed.batches(epoch)):
             self._begin(callbacks, done)
             yield done + 1, self.step(batch)
 
     def _supersteps(self, feed: Feed, epoch: int, callbacks: CallbackList, per_execution: int) -> Iterator[tuple[int, Any]]:
         """Device-resident data; steps a dispatch grow while a dispatch stays short."""
         data = self._load(feed.arrays)
-        order = feed.order(epoch)[: feed.steps * feed.batch_size]
+        order = feed.order(epoch)
         whole, rest = divmod(len(order), feed.batch_size)
         rows = order[: whole * feed.batch_size].reshape(whole, feed.batch_size)
         listening = callbacks.listens_to_batches(self.mode)
@@ -115,7 +117,7 @@ class Loop:
         listening = callbacks.listens_to_batches(self.mode)
         parts: list[list[Any]] = []
         structure: Any = None
-        for done, batch in enumerate(feed.epoch(0)):
+        for done, batch in enumerate(feed.batches()):
             self._begin(callbacks, done)
             structure = self.step(batch)
             parts.append(tree.flatten(structure))

@@ -305,8 +305,6 @@ class Trainer:
         if not self.engine.differentiates:
             value_and_grad_error(self.engine)
         epochs = _capped(epochs, config.max_epochs(), initial_epoch)
-        steps_per_epoch = _capped_steps(steps_per_epoch)
-        validation_steps = _capped_steps(validation_steps)
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = split_validation((x, y, sample_weight), validation_split)
         with selection.running(self.engine):
@@ -316,9 +314,7 @@ class Trainer:
             validation: Feed | None = None
             if validation_data is not None:
                 vx, vy, vw = _validation_parts(validation_data)
-                validation = make_feed(
-                    vx, vy, vw, batch_size=validation_batch_size or (batch_size if feed.arrays else None), steps=validation_steps
-                )
+                validation = make_feed(vx, vy, vw, batch_size=validation_batch_size, steps=validation_steps)
             self.stop_training = False
             try:
                 return self._fit(feed, validation, epochs, initial_epoch, verbose, callbacks, validation_freq)
@@ -330,7 +326,7 @@ class Trainer:
     def _fit(
         self, feed: Feed, validation: Feed | None, epochs: int, initial_epoch: int, verbose: Any, callbacks: Any, frequency: Any
     ) -> History:
-        self._ensure_built(feed.peek(), "train")
+        self._ensure_built(feed.peek(initial_epoch), "train")
         if not isinstance(callbacks, CallbackList):
             callbacks = CallbackList(
                 callbacks,
@@ -348,6 +344,8 @@ class Trainer:
             self.reset_metrics()
             callbacks.on_epoch_begin(epoch)
             logs = loop.epoch(feed, epoch, callbacks, self)
+            if feed.exhausted and not logs:  # the feed has said so
+                break
             if validation is not None and _is_due(epoch, frequency):
                 results = self._evaluate(validation, callbacks)
                 logs |= {f"val_{k}": v for k, v in results.items()}
@@ -390,7 +388,7 @@ class Trainer:
         if kwargs:
             raise ArgumentTypeError(f"evaluate() got unknown arguments: {sorted(kwargs)}")
         with selection.running(self.engine):
-            feed = make_feed(x, y, sample_weight, batch_size=batch_size, steps=_capped_steps(steps))
+            feed = make_feed(x, y, sample_weight, batch_size=batch_size, steps=steps)
             try:
                 self._ensure_built(feed.peek(), "test")
                 if not isinstance(callbacks, CallbackList):
@@ -406,7 +404,6 @@ class Trainer:
         return values[0] if len(values) == 1 else values
 
     def _evaluate(self, feed: Feed, callbacks: CallbackList) -> dict[str, Any]:
-        self._ensure_built(feed.peek(), "test")
         self.reset_metrics()
         callbacks.on_test_begin()
         logs = self._loop("test").epoch(feed, 0, callbacks, self)
@@ -426,7 +423,7 @@ class Trainer:
             callbacks: callbacks or a `CallbackList`.
         """
         with selection.running(self.engine):
-            feed = make_feed(x, batch_size=batch_size, steps=_capped_steps(steps))
+            feed = make_feed(x, batch_size=batch_size, steps=steps)
             try:
                 self._ensure_built(feed.peek(), "predict")
                 if not isinstance(callbacks, CallbackList):
@@ -509,8 +506,3 @@ def _capped(epochs: int, most: int | None, initial: int) -> int:
     if not isinstance(epochs, (int, np.integer)):
         raise ArgumentTypeError(f"`epochs` must be an integer. Received: {epochs!r}")
     return int(epochs) if most is None else min(int(epochs), initial + most)
-
-
-def _capped_steps(steps: int | None) -> int | None:
-    most = config.max_steps_per_epoch()
-    return steps if most is None else min(steps or most, most)

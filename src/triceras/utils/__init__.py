@@ -1,8 +1,12 @@
 """Helpers around training: labels and sequences as arrays, image files, downloads."""
 
+import importlib
 import sys
 
 from triceras.core.registry import PublicModule
-from triceras.utils import arrays, files, images
+
+FAMILIES = ("arrays", "files", "images")
+for family in FAMILIES:
+    importlib.import_module(f"triceras.utils.{family}")
 
 sys.modules[__name__].__class__ = PublicModule  # modules elsewhere define names of `utils`, too

@@ -115,10 +115,7 @@ def pad_sequences(
         raise ArgumentError(
             f"pad_sequences() takes a list of sequences, each with a length. Received: {shown(sequences)}"
         ) from error
-    if maxlen is None:
-        maxlen = max(lengths, default=0)
-    else:
-        maxlen = _whole("pad_sequences", "maxlen", maxlen)
+    maxlen = max(lengths, default=0) if maxlen is None else _whole("pad_sequences", "maxlen", maxlen)
     dtype = np.dtype(dtype)
     if isinstance(value, str) and dtype.kind not in "OUS":
         raise ArgumentError(

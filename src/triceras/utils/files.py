@@ -186,7 +186,7 @@ def extract_archive(archive: Path, folder: Path, formats: Iterable[str] = ("tar"
 def _write_member(archive: Path, folder: Path, name: str, opened: Callable[[], IO[bytes]] | None) -> None:
     # The folder is new and never holds links, so that comparing resolved paths is enough.
     path = (folder / name).resolve()
-    if opened is None or not path.is_relative_to(folder.resolve()) or path.exists() and not path.is_file():
+    if opened is None or not path.is_relative_to(folder.resolve()) or (path.exists() and not path.is_file()):
         raise FileFormatError(
             f"{archive} isn't extracted: its member {name!r} is a link, a special file or outside. "
             "If you trust the archive, unpack it yourself."

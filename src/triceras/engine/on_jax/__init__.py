@@ -14,6 +14,7 @@ from triceras.core.dtypes import standardize_dtype
 from triceras.core.spec import KerasTensor
 from triceras.engine.contract import Engine, StateScope, state
 from triceras.engine.on_jax import ops
+from triceras.engine.on_jax.arrays import canonical
 from triceras.engine.on_jax.steps import CompiledLoop, CompiledStep
 
 
@@ -84,11 +85,6 @@ class JaxEngine(Engine):
 
     def synchronize(self, tensors: Any) -> None:
         jax.block_until_ready(tensors)
-
-
-def canonical(dtype: Any) -> Any:
-    """The dtype that JAX uses for a name: 64-bit ones are 32-bit unless JAX was told otherwise."""
-    return jax.dtypes.canonicalize_dtype(dtype)
 
 
 def _is_array(x: Any) -> bool:

@@ -10,9 +10,9 @@ import jax.numpy as jnp
 from jax import lax
 
 from triceras.core import config
-from triceras.core.dtypes import promote, standardize_dtype
+from triceras.core.dtypes import standardize_dtype
 from triceras.core.errors import ArgumentError, EngineError
-from triceras.core.shapes import TENSOR, pad_widths, sizes, target_shape
+from triceras.core.shapes import TENSOR, broadcast_target, pad_widths, sizes, target_shape
 
 
 def canonical(dtype: Any) -> Any:
@@ -40,12 +40,7 @@ def transpose(x: jax.Array, axes: Sequence[int] | None) -> jax.Array:
 
 
 def broadcast_to(x: jax.Array, shape: Any) -> jax.Array:
-    return jnp.broadcast_to(x, tuple(d if s is None else s for d, s in _aligned(x.shape, shape)))
-
-
-def _aligned(shape: Sequence[int], wanted: Sequence[int | None]) -> list[tuple[int, int | None]]:
-    """Pairs of a size and the wanted one; None, as symbolic shapes have, keeps what is there."""
-    return list(zip((1,) * (len(wanted) - len(shape)) + tuple(shape)[-len(wanted) :], wanted, strict=False))
+    return jnp.broadcast_to(x, broadcast_target(x.shape, shape))
 
 
 def tile(x: jax.Array, repeats: Any) -> jax.Array:
@@ -115,15 +110,9 @@ def unique(
     )
 
 
-def take(x: jax.Array, indices: jax.Array, axis: int | None) -> jax.Array:
-    return jnp.take(x, indices, axis=axis)
-
-
-def take_along_axis(x: jax.Array, indices: jax.Array, axis: int | None) -> jax.Array:
-    return jnp.take_along_axis(x, indices, axis=axis)
-
-
 def slice_block(inputs: jax.Array, start_indices: jax.Array, shape: Any) -> jax.Array:
+    if -1 in tuple(shape):  # up to the end
+        shape = [size - int(start) if d == -1 else d for d, size, start in zip(shape, inputs.shape, start_indices, strict=True)]
     return lax.dynamic_slice(inputs, list(start_indices), sizes(shape))
 
 
@@ -139,14 +128,93 @@ def scatter_update(inputs: jax.Array, indices: jax.Array, updates: jax.Array, re
     return getattr(places, methods[reduction])(updates.astype(inputs.dtype))
 
 
-def sort(x: jax.Array, axis: int | None) -> jax.Array:
-    return jnp.sort(x, axis=axis)
-
-
 def argsort(x: jax.Array, axis: int | None) -> jax.Array:
-    return jnp.argsort(x, axis=axis if x.ndim else None).reshape(x.shape if not x.ndim and axis is not None else -1) \
-        if not x.ndim else jnp.argsort(x, axis=axis)
+    return jnp.argsort(x, axis=axis if x.ndim else None)
 
 
 def searchsorted(sorted_sequence: jax.Array, values: jax.Array, side: str) -> jax.Array:
     return jnp.searchsorted(sorted_sequence, values, side=side)
+
+
+# -- linear algebra ----------------------------------------------------------------------------------------------------
+
+
+def tensordot(x1: jax.Array, x2: jax.Array, axes: Any) -> jax.Array:
+    return jnp.tensordot(x1, x2, axes)
+
+
+def einsum(operands: Sequence[jax.Array], subscripts: str, kwargs: dict[str, Any]) -> jax.Array:
+    return jnp.einsum(subscripts, *operands, **kwargs)
+
+
+def det(x: jax.Array) -> jax.Array:
+    return jnp.linalg.det(x)
+
+
+def slogdet(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return tuple(jnp.linalg.slogdet(x))
+
+
+def inv(x: jax.Array) -> jax.Array:
+    return jnp.linalg.inv(x)
+
+
+def pinv(x: jax.Array, rcond: float | None) -> jax.Array:
+    return jnp.linalg.pinv(x, rtol=rcond)
+
+
+def cholesky(x: jax.Array, upper: bool) -> jax.Array:
+    factor = jnp.linalg.cholesky(x, upper=upper)
+    if not isinstance(factor, jax.core.Tracer) and bool(jnp.isnan(factor).any()):
+        raise ArgumentError("cholesky() takes positive definite matrices; what was received isn't positive definite.")
+    return factor
+
+
+def qr(x: jax.Array, mode: str) -> tuple[jax.Array, jax.Array]:
+    return tuple(jnp.linalg.qr(x, mode))
+
+
+def svd(x: jax.Array, full_matrices: bool, compute_uv: bool) -> Any:
+    found = jnp.linalg.svd(x, full_matrices, compute_uv)
+    return tuple(found) if compute_uv else found
+
+
+def eig(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return tuple(jnp.linalg.eig(x))
+
+
+def eigh(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return tuple(jnp.linalg.eigh(x))
+
+
+def lu_factor(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return jax.scipy.linalg.lu_factor(x)
+
+
+def solve(a: jax.Array, b: jax.Array) -> jax.Array:
+    return jnp.linalg.solve(a, b)
+
+
+def solve_triangular(a: jax.Array, b: jax.Array, lower: bool) -> jax.Array:
+    return jax.scipy.linalg.solve_triangular(a, b, lower=lower)
+
+
+NATIVES: dict[str, Callable[..., Any]] = {
+    **{
+        name: getattr(jnp, name)
+        for name in "concatenate copy diagonal expand_dims flip matmul nonzero roll sort stack take take_along_axis".split()
+    },
+    **{
+        f.__name__: f
+        for f in (
+            cast, full, reshape, transpose, broadcast_to, tile, pad, view, get_item, gather_items, where, nonzero, unique,
+            slice_update, scatter_update, argsort, tensordot, einsum, det, slogdet, inv, pinv, cholesky, svd,
+            eig, eigh, lu_factor,
+        )
+    },
+    "slice": slice_block,
+    "_searchsorted": searchsorted,
+    "_qr": qr,
+    "_solve": solve,
+    "_solve_triangular": solve_triangular,
+}  # fmt: skip

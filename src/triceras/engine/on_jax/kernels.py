@@ -1,4 +1,4 @@
-"""Convolution and pooling for JAX, written so that XLA's CPU compiler is fast on them and on their gradients.
+"""Convolution, pooling and moments for JAX, written so that XLA's CPU compiler is fast on them and on their gradients.
 
 XLA has two traps on the CPU. The gradient of max pooling becomes a scatter, and convolutions whose axes are in
 an unusual order, as in JAX's gradients, run in naive loops when they stand inside `scan` or `while`. Nothing here
@@ -64,6 +64,25 @@ def _windows(x: jax.Array, axes: Sizes, size: Sizes, strides: Sizes, dilation: S
 def _reduce_window(x: jax.Array, start: float, reduce: Callable, size: Sizes, strides: Sizes, pads: Pads) -> jax.Array:
     start = x.dtype.type(start)  # no array: JAX knows the derivative only where it can see this value
     return lax.reduce_window(x, start, reduce, (1, *size, 1), (1, *strides, 1), ((0, 0), *pads, (0, 0)))
+
+
+# ---------------------------------------------------------------- moments
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2))
+def moments(x: jax.Array, axes: Sizes, keepdims: bool = False) -> tuple[jax.Array, jax.Array]:
+    """Mean and variance. In two passes: one would save little and cancel where the mean is large."""
+    mean = x.mean(axes, keepdims=True)
+    variance = jnp.square(x - mean).mean(axes, keepdims=keepdims)
+    return (mean if keepdims else mean.squeeze(axes)), variance
+
+
+@moments.defjvp
+def _moments_jvp(axes: Sizes, keepdims: bool, primals: tuple, tangents: tuple) -> tuple:
+    """The variance does not change with the mean, which JAX cannot know and sums up in vain."""
+    (x,), (dx,) = primals, tangents
+    deviation = x - moments(x, axes, True)[0]
+    return moments(x, axes, keepdims), (dx.mean(axes, keepdims=keepdims), (2 * deviation * dx).mean(axes, keepdims=keepdims))
 
 
 # ---------------------------------------------------------------- pooling
@@ -230,20 +249,29 @@ def _conv_jvp(strides: Sizes, pads: Pads, dilation: Sizes, spread: Sizes, primal
     """The axes are reordered here, under the same names, so that they are in the usual order in the transposes.
 
     There the output's tangent takes the place of the kernel or of the input, and batch and channels change roles.
+    A large batch goes in pieces, because the kernel's gradient sums over it and is slow beyond the cache.
     """
     (x, kernel), (dx, dkernel) = primals, tangents
     run = functools.partial(
         lax.conv_general_dilated, window_strides=strides, padding=pads, lhs_dilation=spread, rhs_dilation=dilation
     )
-    swapped = jnp.swapaxes(kernel, -1, -2)
-    from_x = run(dx, swapped, dimension_numbers=_layout(x.ndim, "NC", "OI", "NC"))
+    from_x = run(dx, jnp.swapaxes(kernel, -1, -2), dimension_numbers=_layout(x.ndim, "NC", "OI", "NC"))
     space = "DHW"[5 - x.ndim :]
-    from_kernel = run(
-        jnp.swapaxes(x, 0, -1),
-        jnp.moveaxis(dkernel, -2, 0),
-        dimension_numbers=("C" + space + "N", "I" + space + "O", space + "NC"),
+    layout = "C" + space + "N", "I" + space + "O", space + "NC"
+    moved = jnp.moveaxis(dkernel, -2, 0)
+    pieces = jnp.swapaxes(x.reshape(_pieces(x.shape[0]), -1, *x.shape[1:]), 1, -1)
+    from_kernel = jnp.stack([run(piece, moved, dimension_numbers=layout) for piece in pieces])
+    return (
+        _conv(x, kernel, strides, pads, dilation, spread),
+        from_x + jnp.moveaxis(from_kernel, -2, 1).reshape(from_x.shape),
     )
-    return _conv(x, kernel, strides, pads, dilation, spread), from_x + jnp.moveaxis(from_kernel, -2, 0)
+
+
+def _pieces(batch: int) -> int:
+    """Into how many equal pieces to cut a batch: about 16 samples each, but at most 16 pieces."""
+    if batch <= 32:
+        return 1
+    return next((n for n in range(min(-(-batch // 16), 16), 1, -1) if batch % n == 0), 1)
 
 
 def _depthwise_conv(x: jax.Array, kernel: jax.Array, strides: Sizes, dilation: Sizes) -> jax.Array:

@@ -1,5 +1,5 @@
 """JAX's own versions of ops, by name. Tensors come by position, static arguments by keyword."""
 
-from triceras.engine.on_jax import arrays, math, nn
+from triceras.engine.on_jax import arrays, math, nn, random
 
-NATIVES = math.NATIVES | arrays.NATIVES | nn.NATIVES
+NATIVES = math.NATIVES | arrays.NATIVES | nn.NATIVES | random.NATIVES

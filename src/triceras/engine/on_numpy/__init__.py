@@ -14,6 +14,7 @@ from triceras.core.errors import EngineError
 from triceras.core.spec import KerasTensor
 from triceras.engine.contract import Engine
 from triceras.engine.on_numpy import ops
+from triceras.engine.on_numpy.arrays import canonical
 
 
 class NumpyEngine(Engine):
@@ -28,7 +29,8 @@ class NumpyEngine(Engine):
         return False  # arrays are data to every engine; they run here when this engine is active
 
     def make(self, value: Any, dtype: str | None = None) -> np.ndarray:
-        return np.asarray(value, dtype=dtype)
+        array = np.asarray(value, dtype=dtype)
+        return array.astype(canonical(array.dtype), copy=False) if dtype is None and array.dtype.itemsize >= 8 else array
 
     def hold(self, value: np.ndarray) -> np.ndarray:
         return value

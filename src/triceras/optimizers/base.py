@@ -1,0 +1,437 @@
+"""The base of all optimizers: slots, clipping, decay, averaging, accumulation. A rule is one method, `update_step`."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import warnings
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from triceras import ops
+from triceras.core.capture import Configurable
+from triceras.core.errors import ArgumentError, ArgumentTypeError, StateError
+from triceras.core.registry import export
+from triceras.core.scope import to_snake_case, unique_name
+from triceras.engine import selection
+from triceras.engine.contract import StateScope, state
+from triceras.optimizers.schedules import LearningRateSchedule
+from triceras.variable import Variable, assign_where
+
+
+@export("Optimizer", "optimizers.Optimizer")
+class Optimizer(Configurable):
+    """Changes variables along their gradients.
+
+    A subclass names its slots (one variable for each trained variable) in `slot_groups` and gives `update_step`.
+
+    Args:
+        learning_rate: a float, a `LearningRateSchedule`, or a function without arguments.
+        weight_decay: fraction of each weight taken off per step, times the learning rate.
+        clipnorm: largest norm of each gradient.
+        clipvalue: largest absolute value in a gradient.
+        global_clipnorm: largest norm of all gradients together.
+        use_ema: keep a moving average of the weights, which replaces them after training.
+        ema_momentum: decay of that average.
+        ema_overwrite_frequency: also replace the weights every so many steps.
+        loss_scale_factor: the loss is multiplied by it and the gradients divided.
+        gradient_accumulation_steps: update once every so many steps, with the mean of the gradients.
+        name: made from the class name if not given.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if kwargs:
+            raise ArgumentTypeError(f"{type(self).__name__}() got unknown arguments: {sorted(kwargs)}")
+        if sum(c is not None for c in (clipnorm, clipvalue, global_clipnorm)) > 1:
+            raise ArgumentError("Give at most one of `clipnorm`, `clipvalue` and `global_clipnorm`.")
+        for what, number in (("clipnorm", clipnorm), ("clipvalue", clipvalue), ("global_clipnorm", global_clipnorm)):
+            if number is not None and number <= 0:
+                raise ArgumentError(f"`{what}` must be above 0. Received: {number!r}")
+        if use_ema and not 0 <= ema_momentum <= 1:
+            raise ArgumentError(f"`ema_momentum` must be between 0 and 1. Received: {ema_momentum!r}")
+        for what, count, least in (
+            ("ema_overwrite_frequency", ema_overwrite_frequency if use_ema else None, 1),
+            ("gradient_accumulation_steps", gradient_accumulation_steps, 2),
+        ):
+            if count is not None and (not isinstance(count, int) or count < least):
+                raise ArgumentError(f"`{what}` must be an integer of at least {least}, or None. Received: {count!r}")
+        self.name = name or unique_name(to_snake_case(type(self).__name__))
+        self.weight_decay, self.clipnorm, self.clipvalue = weight_decay, clipnorm, clipvalue
+        self.global_clipnorm, self.loss_scale_factor = global_clipnorm, loss_scale_factor
+        self.use_ema, self.ema_momentum = use_ema, ema_momentum
+        self.ema_overwrite_frequency = ema_overwrite_frequency
+        self.gradient_accumulation_steps = gradient_accumulation_steps
+        self.built = False
+        self._variables: list[Variable] = []
+        self._slots: dict[str, list[Variable]] = {}
+        self._trained: list[Variable] = []
+        self._undecayed: list[str | int] = []
+        self._iterations = self._scalar(0, "iteration", "int32")
+        self._rate: Any = None
+        if isinstance(learning_rate, LearningRateSchedule):
+            self._rate = learning_rate
+        elif callable(learning_rate):
+            self._rate = learning_rate
+        elif isinstance(learning_rate, (int, float, np.number)) and not isinstance(learning_rate, bool):
+            self._rate = self._scalar(float(learning_rate), "learning_rate", "float32")
+        else:
+            raise ArgumentTypeError(
+                f"`learning_rate` must be a float, a LearningRateSchedule or a function. Received: {learning_rate!r}"
+            )
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Show the common arguments in the signature of a rule that takes them as `**common`."""
+        super().__init_subclass__(**kwargs)
+        own = list(inspect.signature(cls.__init__).parameters.values())[1:]
+        if any(p.name == "common" for p in own):
+            rest = list(inspect.signature(Optimizer.__init__).parameters.values())[2:]
+            own = [p for p in own if p.name != "common"]
+            named = {p.name for p in own}
+            cls.__signature__ = inspect.Signature([*own, *(p for p in rest if p.name not in named)])
+
+    # -- state -------------------------------------------------------------------------------------------------------
+
+    def _scalar(self, value: float, name: str, dtype: str) -> Variable:
+        variable = Variable(np.asarray(value, dtype), trainable=False, name=name, aggregation="only_first_replica")
+        variable.path = f"{self.name}/{name}"
+        self._variables.append(variable)
+        return variable
+
+    @property
+    def variables(self) -> list[Variable]:
+        """All state: the step counter, the learning rate, the slots."""
+        return list(self._variables)
+
+    @property
+    def iterations(self) -> Variable:
+        """The number of steps taken."""
+        return self._iterations
+
+    def slot_groups(self) -> list[tuple[str, ...]]:
+        """Names of the slots; those of one group stand together for each variable in saved files."""
+        return []
+
+    def slot_initial(self, slot: str) -> float:
+        """The first value of a slot."""
+        return 0.0
+
+    def build(self, variables: Sequence[Variable]) -> None:
+        """Make the slots for these variables."""
+        if self.built:
+            return
+        self._trained = list(variables)
+        if self._trained:
+            for variable in self._variables:
+                variable.move(self._trained[0].engine)
+        if self.use_ema:
+            self._add_slots(("average",))
+            for average, variable in zip(self._slots["average"], self._trained, strict=True):
+                average.assign(variable)
+        if self.gradient_accumulation_steps:
+            self._add_slots(("gradient_accumulator",))
+        for group in self.slot_groups():
+            self._add_slots(group)
+        self.built = True
+
+    def _add_slots(self, group: tuple[str, ...]) -> None:
+        for variable in self._trained:
+            for slot in group:
+                self._slots.setdefault(slot, []).append(self.add_variable_from_reference(variable, slot, self.slot_initial(slot)))
+
+    def add_variable(
+        self,
+        shape: Sequence[int],
+        initializer: Any = "zeros",
+        dtype: Any = None,
+        aggregation: str = "none",
+        layout: Any = None,
+        name: str | None = None,
+    ) -> Variable:
+        """Make a variable of the optimizer."""
+        variable = Variable(
+            initializer, shape=shape, dtype=dtype, trainable=False, aggregation=aggregation, layout=layout, name=name
+        )
+        variable.path = f"{self.name}/{variable.name}"
+        self._variables.append(variable)
+        return variable
+
+    def add_variable_from_reference(
+        self, reference_variable: Variable, name: str | None = None, initializer: Any = 0.0
+    ) -> Variable:
+        """Make a variable of the shape and dtype of another one, filled with a number or by an initializer."""
+        with selection.running(reference_variable.engine):
+            full = f"{reference_variable.path.replace('/', '_')}_{name or 'slot'}"
+            if isinstance(initializer, (int, float)):
+                value = np.full(reference_variable.shape, initializer, reference_variable.dtype)
+                variable = Variable(value, trainable=False, name=full)
+            else:
+                variable = Variable(
+                    initializer, shape=reference_variable.shape, dtype=reference_variable.dtype, trainable=False, name=full
+                )
+        variable.path = f"{self.name}/{full}"
+        self._variables.append(variable)
+        return variable
+
+    def add_optimizer_variables(self, trainable_variables: Sequence[Variable], name: Any, initializer: Any = "zeros") -> Any:
+        """Make one slot (or several, for a list of names) for each variable."""
+        names = [name] if isinstance(name, str) else list(name)
+        kinds = initializer if isinstance(initializer, (list, tuple)) else [initializer] * len(names)
+        made = [
+            [self.add_variable_from_reference(v, n, k) for v in trainable_variables] for n, k in zip(names, kinds, strict=True)
+        ]
+        return made[0] if isinstance(name, str) else made
+
+    def _index(self, variable: Variable) -> int:
+        for index, known in enumerate(self._trained):
+            if known is variable:
+                return index
+        raise StateError(
+            f"The optimizer {self.name!r} was built for other variables and doesn't know {variable.path!r}. "
+            "Compile the model again after changing what is trained."
+        )
+
+    def slot(self, name: str, variable: Variable) -> Variable:
+        """A slot of a variable."""
+        return self._slots[name][self._index(variable)]
+
+    # -- the learning rate -------------------------------------------------------------------------------------------
+
+    @property
+    def learning_rate(self) -> Any:
+        """The learning rate: a variable, or the value that a schedule has now."""
+        if isinstance(self._rate, Variable):
+            return self._rate
+        return self._rate(self._iterations) if isinstance(self._rate, LearningRateSchedule) else self._rate()
+
+    @learning_rate.setter
+    def learning_rate(self, value: Any) -> None:
+        if isinstance(self._rate, Variable) and not isinstance(value, LearningRateSchedule):
+            self._rate.assign(value() if callable(value) and not isinstance(value, Variable) else value)
+        elif isinstance(value, LearningRateSchedule):
+            if isinstance(self._rate, Variable):
+                self._variables = [v for v in self._variables if v is not self._rate]
+            self._rate = value
+        else:
+            raise StateError(
+                f"The learning rate of {self.name!r} follows {type(self._rate).__name__} and can't be set to {value!r}. "
+                "Make the optimizer with a float to change it during training."
+            )
+
+    def _rate_now(self) -> Any:
+        rate = self.learning_rate
+        return rate.value if isinstance(rate, Variable) else rate
+
+    # -- steps -------------------------------------------------------------------------------------------------------
+
+    def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
+        """Change one variable and its slots."""
+        raise NotImplementedError(f"{type(self).__name__} defines no update_step().")
+
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> Any:
+        """One step, given pairs of gradients and variables."""
+        grads, variables = zip(*grads_and_vars, strict=True)
+        self.apply(list(grads), list(variables))
+        return self._iterations
+
+    def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Variable] | None = None) -> None:
+        """One step.
+
+        Args:
+            grads: gradients, in the order of the variables; None leaves a variable alone.
+            trainable_variables: those with which the optimizer was built if not given.
+        """
+        grads = list(grads)
+        if not grads:
+            return
+        if trainable_variables is None:
+            if not self.built:
+                raise StateError("apply(grads) needs the variables on its first call: apply(grads, trainable_variables).")
+            trainable_variables = self._trained
+        variables = list(trainable_variables)
+        if len(grads) != len(variables):
+            raise ArgumentError(f"apply() got {len(grads)} gradients for {len(variables)} variables.")
+        self.build(variables)
+        pairs = self._with_gradient(list(zip(grads, variables, strict=True)))
+        for gradient, variable in [p for p in pairs if p[1].overwrite_with_gradient]:
+            variable.assign(gradient)
+        pairs = [p for p in pairs if not p[1].overwrite_with_gradient]
+        if self.loss_scale_factor is not None:
+            pairs = [(g / self.loss_scale_factor, v) for g, v in pairs]
+        if self.gradient_accumulation_steps:
+            self._accumulate(pairs)
+        else:
+            self._update(pairs)
+        if self.use_ema:
+            self._average()
+        for _, variable in pairs:
+            if variable.constraint is not None:
+                variable.assign(variable.constraint(variable))
+        self._iterations.assign_add(1)
+
+    def _with_gradient(self, pairs: list[tuple[Any, Variable]]) -> list[tuple[Any, Variable]]:
+        missing = [v.path for g, v in pairs if g is None]
+        if missing and len(missing) == len(pairs):
+            raise ArgumentError("None of the variables has a gradient: the loss doesn't depend on any of them.")
+        if missing:
+            warnings.warn(f"The loss doesn't depend on {missing}; they are left as they are.", stacklevel=3)
+        return [(g, v) for g, v in pairs if g is not None]
+
+    def _update(self, pairs: list[tuple[Any, Variable]]) -> None:
+        rate = self._rate_now()
+        grads = self._clipped([g for g, _ in pairs])
+        for gradient, (_, variable) in zip(grads, pairs, strict=True):
+            if self.weight_decay is not None and self._decays(variable):
+                value = variable.raw
+                variable.assign(value - value * ops.cast(self.weight_decay * rate, variable.dtype))
+            self.update_step(gradient, variable, ops.cast(rate, variable.dtype))
+
+    def _accumulate(self, pairs: list[tuple[Any, Variable]]) -> None:
+        steps = self.gradient_accumulation_steps
+        due = ops.equal((self._iterations.value + 1) % steps, 0)
+        sums = [(g + self.slot("gradient_accumulator", v).value, v) for g, v in pairs]
+        assign_where(due, lambda: self._update([(g / steps, v) for g, v in sums]))
+        for total, variable in sums:
+            self.slot("gradient_accumulator", variable).assign(ops.where(due, ops.zeros_like(total), total))
+
+    def _average(self) -> None:
+        momentum = self.ema_momentum
+        first = ops.cast(ops.equal(self._iterations.value, 0), "float32")
+        for average, variable in zip(self._slots["average"], self._trained, strict=True):
+            keep = ops.cast((1 - first) * momentum, variable.dtype)
+            average.assign(keep * average.value + (1 - keep) * variable.raw)
+        if self.ema_overwrite_frequency:
+            due = ops.equal((self._iterations.value + 1) % self.ema_overwrite_frequency, 0)
+            assign_where(due, self._overwrite_with_average)
+
+    def _overwrite_with_average(self) -> None:
+        for average, variable in zip(self._slots["average"], self._trained, strict=True):
+            variable.assign(average.value)
+
+    def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
+        """After training: replace the weights by their moving average, if there is one."""
+        if self.use_ema and self.built:
+            self._overwrite_with_average()
+
+    def _clipped(self, grads: list[Any]) -> list[Any]:
+        if self.clipnorm is not None:
+            return [_clip_norm(g, self.clipnorm, ops.sqrt(ops.sum(ops.square(g)))) for g in grads]
+        if self.global_clipnorm is not None:
+            total = ops.sqrt(sum(ops.sum(ops.square(g)) for g in grads))
+            return [_clip_norm(g, self.global_clipnorm, ops.cast(total, g.dtype)) for g in grads]
+        if self.clipvalue is not None:
+            return [ops.clip(g, -self.clipvalue, self.clipvalue) for g in grads]
+        return grads
+
+    def exclude_from_weight_decay(self, var_list: Sequence[Variable] | None = None, var_names: Sequence[str] | None = None) -> None:
+        """Never decay these variables, or those whose path matches one of these regular expressions."""
+        if self.built:
+            raise StateError("exclude_from_weight_decay() must be called before the optimizer is built.")
+        self._undecayed += [id(v) for v in var_list or ()]
+        self._undecayed += list(var_names or ())
+
+    def _decays(self, variable: Variable) -> bool:
+        return not any(
+            e == id(variable) if isinstance(e, int) else re.search(e, variable.path) is not None for e in self._undecayed
+        )
+
+    def scale_loss(self, loss: Any) -> Any:
+        """The loss times the scale factor."""
+        return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
+
+    def stateless_apply(self, optimizer_variables: Sequence[Any], grads: Sequence[Any], trainable_variables: Sequence[Any]) -> Any:
+        """One step on given values, changing no variable.
+
+        Returns:
+            `(trainable values, optimizer values)` after the step.
+        """
+        if not self.built:
+            raise StateError("stateless_apply() needs a built optimizer: call build(trainable_variables) first.")
+        for what, values, own in (("trainable_variables", trainable_variables, self._trained), ("optimizer_variables", optimizer_variables, self._variables)):
+            if len(values) != len(own):
+                raise ArgumentError(f"`{what}` must hold {len(own)} values. Received {len(values)}.")
+        scope = StateScope(
+            [*self._trained, *self._variables], [*trainable_variables, *optimizer_variables], state.get() or StateScope((), ())
+        )
+        with state(scope):
+            self.apply(list(grads), self._trained)
+            return [scope.read(v) for v in self._trained], [scope.read(v) for v in self._variables]
+
+    # -- files -------------------------------------------------------------------------------------------------------
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Assign values in the order of `variables`."""
+        if len(weights) != len(self._variables):
+            raise ArgumentError(f"The optimizer {self.name!r} has {len(self._variables)} variables. Received {len(weights)}.")
+        for variable, value in zip(self._variables, weights, strict=True):
+            variable.assign(value)
+
+    def save_own_variables(self, store: Any) -> None:
+        """Put the state into a store, numbered."""
+        for i, variable in enumerate(self.variables):
+            store[str(i)] = variable.numpy()
+
+    def load_own_variables(self, store: Any) -> None:
+        """Take the state from a store; says so and goes on if it is of another optimizer or model."""
+        if len(store.keys()) != len(self.variables):
+            warnings.warn(
+                f"The file holds {len(store.keys())} variables for the optimizer {self.name!r}, which has "
+                f"{len(self.variables)}; its state starts anew.",
+                stacklevel=2,
+            )
+            return
+        for i, variable in enumerate(self.variables):
+            variable.assign(store[str(i)])
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, with the present learning rate."""
+        from triceras.saving.objects import serialize_keras_object
+
+        if isinstance(self._rate, Variable):
+            rate: Any = float(self._rate.numpy())
+        else:
+            rate = serialize_keras_object(self._rate)
+        base = {
+            "name": self.name,
+            "learning_rate": rate,
+            "weight_decay": self.weight_decay,
+            "clipnorm": self.clipnorm,
+            "global_clipnorm": self.global_clipnorm,
+            "clipvalue": self.clipvalue,
+            "use_ema": self.use_ema,
+            "ema_momentum": self.ema_momentum,
+            "ema_overwrite_frequency": self.ema_overwrite_frequency,
+            "loss_scale_factor": self.loss_scale_factor,
+            "gradient_accumulation_steps": self.gradient_accumulation_steps,
+        }
+        return base | {k: v for k, v in self._arguments.items() if k not in base}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
+        """Make an optimizer from what `get_config` returned."""
+        from triceras.saving.objects import deserialize_keras_object
+
+        config = dict(config)
+        if isinstance(config.get("learning_rate"), dict):
+            config["learning_rate"] = deserialize_keras_object(config["learning_rate"], custom_objects=custom_objects)
+        return cls(**config)
+
+
+def _clip_norm(g: Any, limit: float, norm: Any) -> Any:
+    return g * (limit / ops.maximum(norm, limit))
+
