@@ -1,7 +1,7 @@
 """Training loops as one writes them by hand in plain JAX: what `fit` is measured against.
 
-Two formulations of each model: "naive", with XLA's own pooling and a compiled step for every batch, which comes
-from the host; and "best", with the kernels of our engine and many steps a dispatch over data on the device.
+Two formulations of each model: "naive", with XLA's own pooling and a compiled step for every batch, which
+comes from the host; and "best", with our engine's kernels and many steps a dispatch over data on the device.
 
     python benchmarks/handwritten_jax.py            # the table
     python benchmarks/handwritten_jax.py cnn mlp    # some of the models
@@ -81,6 +81,14 @@ def _best_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
     return kernels.conv_general(x, kernel, (1, 1), "same", (1, 1), 1)
 
 
+def _naive_moments(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return x.mean((0, 1, 2)), x.var((0, 1, 2))
+
+
+def _best_moments(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return kernels.moments(x, (0, 1, 2))
+
+
 KERNELS = {
     "naive": (_naive_conv, _naive_pool, _naive_moments),
     "best": (_best_conv, _best_pool, _best_moments),
@@ -101,7 +109,10 @@ def _best_moments(x: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 def _normalize(x: jax.Array, moments: Callable, params: dict, moving: dict) -> tuple[jax.Array, dict]:
     mean, variance = moments(x)
-    moving = {"mean": 0.99 * moving["mean"] + 0.01 * mean, "variance": 0.99 * moving["variance"] + 0.01 * variance}
+    moving = {
+        "mean": 0.99 * moving["mean"] + 0.01 * mean,
+        "variance": 0.99 * moving["variance"] + 0.01 * variance,
+    }
     return (x - mean) * (lax.rsqrt(variance + 1e-3) * params["scale"]) + params["shift"], moving
 
 
@@ -208,7 +219,8 @@ def run(model: str, formulation: str, steps: int) -> float:
 
 
 def main(models: list[str]) -> None:
-    print(f"{'model':8} {'naive ms':>10} {'best ms':>10} {'naive/best':>11} {'first naive s':>14} {'first best s':>13}")
+    columns = ("naive ms", "best ms", "naive/best", "first naive s", "first best s")
+    print(f"{'model':8}", *(f"{column:>13}" for column in columns))
     for model in models or list(BATCH):
         first = {}
         for formulation in KERNELS:
@@ -219,7 +231,8 @@ def main(models: list[str]) -> None:
         pairs = [[run(model, formulation, steps) for formulation in KERNELS] for _ in range(7)]
         naive, best = (1000 * statistics.median(times) for times in zip(*pairs))
         ratio = statistics.median(slow / fast for slow, fast in pairs)
-        print(f"{model:8} {naive:10.3f} {best:10.3f} {ratio:11.2f} {first['naive']:14.2f} {first['best']:13.2f}")
+        values = (naive, best, ratio, first["naive"], first["best"])
+        print(f"{model:8}", *(f"{value:13.3f}" for value in values))
 
 
 if __name__ == "__main__":

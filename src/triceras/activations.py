@@ -5,21 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from triceras import ops
-from triceras.core.registry import export
+from triceras.core.registry import export, publish
 from triceras.ops.op import Tensor
 from triceras.saving import objects
 
 SHARED = (
-    "celu elu glu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh leaky_relu log_sigmoid log_softmax mish relu6 "
-    "selu sigmoid silu soft_shrink softmax softplus softsign sparse_plus sparse_sigmoid sparsemax squareplus swish tanh "
-    "tanh_shrink threshold"
+    "celu elu glu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh leaky_relu log_sigmoid log_softmax "
+    "relu6 selu sigmoid silu soft_shrink softmax softplus softsign sparse_plus sparse_sigmoid sparsemax "
+    "squareplus swish tanh tanh_shrink threshold"
 )
 for _name in SHARED.split():
     export(f"activations.{_name}")(getattr(ops, _name))
 
 
 @export("activations.relu")
-def relu(x: Tensor, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Tensor:
+def relu(
+    x: Tensor, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0
+) -> Tensor:
     """The rectified linear unit: x above the threshold, and a line below it.
 
     Args:
@@ -52,6 +54,18 @@ def gelu(x: Tensor, approximate: bool = False) -> Tensor:
     [0.0]
     """
     return ops.gelu(x, approximate=approximate)
+
+
+@export("activations.mish")
+def mish(x: Tensor) -> Tensor:
+    """A smooth ReLU, `x * tanh(softplus(x))`.
+
+    Misra, 2019, https://arxiv.org/abs/1908.08681
+
+    >>> mish([0.0]).tolist()
+    [0.0]
+    """
+    return ops.multiply(x, ops.tanh(ops.softplus(x)))
 
 
 @export("activations.exponential")
@@ -95,7 +109,11 @@ def serialize(activation: Any) -> Any:
     'relu'
     """
     data = objects.serialize_keras_object(activation)
-    if isinstance(data, dict) and data["class_name"] == "function" and _family.named(data["config"]) is activation:
+    if (
+        isinstance(data, dict)
+        and data["class_name"] == "function"
+        and _family.named(data["config"]) is activation
+    ):
         return data["config"]
     return data
 
@@ -108,3 +126,6 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
     True
     """
     return _family.deserialize(config, custom_objects)
+
+
+publish({"activations": ("triceras.activations",)})

@@ -6,21 +6,23 @@ from collections.abc import Sequence
 from typing import Any
 
 from triceras import ops
-from triceras.core.config import epsilon
 from triceras.core.capture import Configurable
-from triceras.core.registry import export
+from triceras.core.config import epsilon
+from triceras.core.registry import export, publish
 from triceras.saving import objects
 
 Axes = int | Sequence[int] | None
 
 
 def _norms(w: Any, axis: Axes) -> Any:
-    return ops.sqrt(ops.sum(ops.square(w), axis=tuple(axis) if isinstance(axis, list) else axis, keepdims=True))
+    return ops.sqrt(
+        ops.sum(ops.square(w), axis=tuple(axis) if isinstance(axis, list) else axis, keepdims=True)
+    )
 
 
 @export("constraints.Constraint")
 class Constraint(Configurable):
-    """Base of all constraints. Subclass it and write `__call__(self, w)`, which returns the permitted weights.
+    """Base of all constraints. Subclass it and write `__call__(self, w)`, returning the permitted weights.
 
     >>> class Halve(Constraint):
     ...     def __call__(self, w):
@@ -53,7 +55,7 @@ class MaxNorm(Constraint):
 
     def __call__(self, w: Any) -> Any:
         norms = _norms(w, self.axis)
-        return w * (ops.clip(norms, 0, self.max_value) / (epsilon() + norms))
+        return ops.multiply(w, ops.clip(norms, 0, self.max_value) / (epsilon() + norms))
 
 
 @export("constraints.MinMaxNorm", "constraints.min_max_norm")
@@ -70,13 +72,15 @@ class MinMaxNorm(Constraint):
     [[6.0], [8.0]]
     """
 
-    def __init__(self, min_value: float = 0.0, max_value: float = 1.0, rate: float = 1.0, axis: Axes = 0) -> None:
+    def __init__(
+        self, min_value: float = 0.0, max_value: float = 1.0, rate: float = 1.0, axis: Axes = 0
+    ) -> None:
         self.min_value, self.max_value, self.rate, self.axis = min_value, max_value, rate, axis
 
     def __call__(self, w: Any) -> Any:
         norms = _norms(w, self.axis)
         wanted = self.rate * ops.clip(norms, self.min_value, self.max_value) + (1 - self.rate) * norms
-        return w * (wanted / (epsilon() + norms))
+        return ops.multiply(w, wanted / (epsilon() + norms))
 
 
 @export("constraints.NonNeg", "constraints.non_neg")
@@ -106,7 +110,7 @@ class UnitNorm(Constraint):
         self.axis = axis
 
     def __call__(self, w: Any) -> Any:
-        return w / (epsilon() + _norms(w, self.axis))
+        return ops.divide(w, epsilon() + _norms(w, self.axis))
 
 
 _family = objects.Family("constraints", "constraint")
@@ -140,3 +144,6 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
     3
     """
     return _family.deserialize(config, custom_objects)
+
+
+publish({"constraints": ("triceras.constraints",)})

@@ -11,7 +11,7 @@ import numpy as np
 from triceras.core import config, dtypes
 from triceras.core.capture import Configurable
 from triceras.core.errors import ArgumentError, ArgumentTypeError, shown
-from triceras.core.registry import export
+from triceras.core.registry import export, publish
 from triceras.core.spec import KerasTensor
 from triceras.engine import selection
 from triceras.saving import objects
@@ -24,7 +24,8 @@ class DTypePolicy(Configurable):
     """The dtypes of a layer.
 
     Args:
-        name: a dtype for everything, or "mixed_float16" or "mixed_bfloat16" to compute in the 16-bit type and keep
+        name: a dtype for everything, or "mixed_float16" or "mixed_bfloat16" to compute in the 16-bit type and
+            keep
             weights in float32; None is the default policy's name.
 
     >>> policy = DTypePolicy("mixed_bfloat16")
@@ -38,23 +39,29 @@ class DTypePolicy(Configurable):
         if name is None:
             name = dtype_policy().name
         if not isinstance(name, str):
-            raise ArgumentTypeError(f"DTypePolicy: `name` must be a string such as 'mixed_bfloat16'. Received: {name!r}")
+            raise ArgumentTypeError(
+                f"DTypePolicy: `name` must be a string such as 'mixed_bfloat16'. Received: {name!r}"
+            )
         if name not in MIXED and name not in dtypes.ALL:
             raise ArgumentError(
-                f"Unknown dtype policy {name!r}. Policies are 'mixed_float16', 'mixed_bfloat16' and the dtypes, such as "
-                "'float32'."
+                f"Unknown dtype policy {name!r}. Policies are 'mixed_float16', 'mixed_bfloat16' and the dtypes, "
+                "such as 'float32'."
             )
         self.name = name
         self.compute_dtype = MIXED.get(name, name)
         self.variable_dtype = "float32" if name in MIXED else name
 
     def convert_input(self, x: Any, autocast: bool, dtype: Any) -> Any:
-        """An input of a layer as it computes on it: arrays become tensors, and floats are cast if `autocast` is set."""
+        """A layer's input as it computes on it: arrays become tensors; with `autocast`, floats are cast."""
         owner = selection.engine_of(type(x))
         if owner is None and not isinstance(x, (np.ndarray, KerasTensor)):
             return x
         kind = dtypes.standardize_dtype(x.dtype)
-        wanted = dtypes.standardize_dtype(dtype) if autocast and dtypes.is_float_dtype(kind) else dtypes.promote((kind,))
+        wanted = (
+            dtypes.standardize_dtype(dtype)
+            if autocast and dtypes.is_float_dtype(kind)
+            else dtypes.promote((kind,))
+        )
         if isinstance(x, KerasTensor):
             from triceras import ops
 
@@ -87,7 +94,8 @@ class FloatDTypePolicy(DTypePolicy):
 class DTypePolicyMap(DTypePolicy, MutableMapping):
     """Dtype policies by layer path, for models whose layers differ.
 
-    A path has the policy under exactly that key, else under the key that matches all of it as a regular expression,
+    A path has the policy under exactly that key, else under the key that matches all of it as a regular
+    expression,
     else the default.
 
     Args:
@@ -137,7 +145,9 @@ class DTypePolicyMap(DTypePolicy, MutableMapping):
 
     def __setitem__(self, key: str, policy: Any) -> None:
         if key in self._policies:
-            raise ArgumentError(f"DTypePolicyMap has a policy for {key!r} already: {self._policies[key]}. Delete it first.")
+            raise ArgumentError(
+                f"DTypePolicyMap has a policy for {key!r} already: {self._policies[key]}. Delete it first."
+            )
         if policy is None:
             raise ArgumentError(f"DTypePolicyMap: the policy for {key!r} can't be None.")
         self._policies[key] = get(policy)
@@ -165,7 +175,9 @@ class DTypePolicyMap(DTypePolicy, MutableMapping):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> DTypePolicyMap:
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> DTypePolicyMap:
         return cls(**objects.deserialize_keras_object(config, custom_objects))
 
     def __repr__(self) -> str:
@@ -214,9 +226,13 @@ def get(identifier: Any) -> DTypePolicy:
             return found
     elif isinstance(identifier, str):
         return DTypePolicy(identifier)
-    elif isinstance(identifier, type) or hasattr(identifier, "name") or hasattr(identifier, "itemsize"):  # engines' dtypes
+    elif (
+        isinstance(identifier, type) or hasattr(identifier, "name") or hasattr(identifier, "itemsize")
+    ):  # engines' dtypes
         return DTypePolicy(dtypes.standardize_dtype(identifier))
-    raise ArgumentError(f"A dtype policy is given by name, dtype, config or policy. Received: {shown(identifier)}")
+    raise ArgumentError(
+        f"A dtype policy is given by name, dtype, config or policy. Received: {shown(identifier)}"
+    )
 
 
 @export("dtype_policies.serialize")
@@ -237,3 +253,6 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
     <DTypePolicy "float16">
     """
     return objects.deserialize_keras_object(config, custom_objects)
+
+
+publish({"dtype_policies": ("triceras.dtype_policies",)})

@@ -12,7 +12,7 @@ import numpy as np
 from triceras.core import dtypes
 from triceras.core.capture import Configurable
 from triceras.core.errors import ArgumentError, ArgumentTypeError, ShapeError, require
-from triceras.core.registry import export
+from triceras.core.registry import export, publish
 from triceras.core.spec import standardize_shape
 from triceras.engine import selection
 from triceras.random import SeedGenerator, next_key, stream
@@ -26,7 +26,7 @@ TRUNCATED_STDDEV = 0.87962566103423978
 
 @export("Initializer", "initializers.Initializer")
 class Initializer(Configurable):
-    """Base of all initializers. Subclass it and write `__call__(self, shape, dtype=None)`, which returns a tensor.
+    """Base of all initializers. Subclass it and write `__call__(self, shape, dtype=None)`, returning a tensor.
 
     >>> class Halves(Initializer):
     ...     def __call__(self, shape, dtype=None):
@@ -71,7 +71,7 @@ class Initializer(Configurable):
         return cls(**objects.deserialize_keras_object(config))
 
 
-# -- fixed values ------------------------------------------------------------------------------------------------------
+# -- fixed values --------------------------------------------------------------------------------------------
 
 
 @export("initializers.Zeros", "initializers.zeros")
@@ -118,7 +118,9 @@ class Constant(Initializer):
         try:
             return np.broadcast_to(value, shape).copy()
         except ValueError:
-            raise ShapeError(f"Constant: a value of shape {value.shape} doesn't broadcast to shape {shape}.") from None
+            raise ShapeError(
+                f"Constant: a value of shape {value.shape} doesn't broadcast to shape {shape}."
+            ) from None
 
 
 @export("initializers.Identity", "initializers.identity", "initializers.IdentityInitializer")
@@ -150,7 +152,7 @@ class STFT(Initializer):
     Args:
         side: "real" or "imag".
         window: a name in `scipy.signal.windows`, an array of the frame length, or None.
-        scaling: "density" (divide by the window's L2 norm), "spectrum" (by its sum) or None.
+        scaling: "density" (divides a window by its L2 norm), "spectrum" (by its sum) or None.
         periodic: whether a named window is periodic rather than symmetric.
 
     >>> STFT(window=None, scaling=None).values((4, 1, 3))[1, 0].round(3).tolist()
@@ -158,12 +160,18 @@ class STFT(Initializer):
     """
 
     def __init__(
-        self, side: str = "real", window: Any = "hann", scaling: str | None = "density", periodic: bool = False
+        self,
+        side: str = "real",
+        window: Any = "hann",
+        scaling: str | None = "density",
+        periodic: bool = False,
     ) -> None:
         if side not in ("real", "imag"):
             raise ArgumentError(f"STFT: `side` must be 'real' or 'imag'. Received: {side!r}")
         if scaling not in ("density", "spectrum", None):
-            raise ArgumentError(f"STFT: `scaling` must be 'density', 'spectrum' or None. Received: {scaling!r}")
+            raise ArgumentError(
+                f"STFT: `scaling` must be 'density', 'spectrum' or None. Received: {scaling!r}"
+            )
         self.side, self.window, self.scaling, self.periodic = side, window, scaling, periodic
         if isinstance(window, str):
             self._window(1)
@@ -174,7 +182,9 @@ class STFT(Initializer):
         if not isinstance(self.window, str):
             window = np.asarray(self.window, dtype="float64")
             if window.shape != (length,):
-                raise ShapeError(f"STFT: `window` must have shape ({length},), the frame length. Received: {window.shape}")
+                raise ShapeError(
+                    f"STFT: `window` must have shape ({length},), the frame length. Received: {window.shape}"
+                )
             return window
         try:
             signal = require("scipy.signal", "apps", f"The window {self.window!r} of STFT")
@@ -184,26 +194,28 @@ class STFT(Initializer):
 
     def _values(self, shape: tuple[int, ...], dtype: str, path: str | None) -> Any:
         if len(shape) != 3 or shape[1] != 1:
-            raise ShapeError(f"STFT makes kernels of shape (frame length, 1, FFT length / 2 + 1). Received: {shape}")
+            raise ShapeError(
+                f"STFT makes kernels of shape (frame length, 1, FFT length / 2 + 1). Received: {shape}"
+            )
         length, _, bins = shape
         window = self._window(length)
-        if self.scaling == "density":
-            window = window / np.sqrt((window**2).sum())
-        elif self.scaling == "spectrum":
-            window = window / window.sum()
+        if self.window is not None and self.scaling is not None:
+            window = window / (np.sqrt((window**2).sum()) if self.scaling == "density" else window.sum())
         angle = np.outer(np.arange(length), np.arange(bins)) * (math.pi / max(bins - 1, 1))
         wave = np.cos(angle) if self.side == "real" else -np.sin(angle)
         return (window[:, None] * wave)[:, None]
 
 
-# -- random values -----------------------------------------------------------------------------------------------------
+# -- random values -------------------------------------------------------------------------------------------
 
 
 class RandomInitializer(Initializer):
     """Base of the initializers that draw random numbers.
 
-    With an integer seed the values are a function of the seed and the shape; a `SeedGenerator` gives new ones at each
-    call. Without a seed they depend on the global seed and on the variable's path, so that a layer added elsewhere in
+    With an integer seed the values are a function of the seed and the shape; a `SeedGenerator` gives new ones
+    at each
+    call. Without a seed they depend on the global seed and on the variable's path, so that a layer added
+    elsewhere in
     a model changes nothing.
 
     Args:
@@ -213,15 +225,20 @@ class RandomInitializer(Initializer):
     def __init__(self, seed: Seed = None) -> None:
         if isinstance(seed, dict):
             seed = objects.deserialize_keras_object(seed)
-        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer, SeedGenerator))):
+        if seed is not None and (
+            isinstance(seed, bool) or not isinstance(seed, (int, np.integer, SeedGenerator))
+        ):
             raise ArgumentError(
-                f"{type(self).__name__}: `seed` must be an integer, a SeedGenerator or None. Received: {seed!r}"
+                f"{type(self).__name__}: `seed` must be an integer, a SeedGenerator or None. "
+                f"Received: {seed!r}"
             )
         self.seed = seed
 
     def _values(self, shape: tuple[int, ...], dtype: str, path: str | None) -> Any:
         if dtype not in dtypes.FLOATS:
-            raise ArgumentError(f"{type(self).__name__} draws floating-point numbers. Received: dtype={dtype!r}")
+            raise ArgumentError(
+                f"{type(self).__name__} draws floating-point numbers. Received: dtype={dtype!r}"
+            )
         if self.seed is None:
             key = next_key(re.sub(r"_\d+(?=/|$)", "", path or ""))
         elif isinstance(self.seed, SeedGenerator):
@@ -235,7 +252,9 @@ class RandomInitializer(Initializer):
         raise NotImplementedError
 
 
-def _uniform(rng: np.random.Generator, shape: tuple[int, ...], dtype: str, low: float, high: float) -> np.ndarray:
+def _uniform(
+    rng: np.random.Generator, shape: tuple[int, ...], dtype: str, low: float, high: float
+) -> np.ndarray:
     return rng.random(shape, dtype=dtype) * np.asarray(high - low, dtype) + np.asarray(low, dtype)
 
 
@@ -317,7 +336,8 @@ def compute_fans(
 ) -> tuple[float, float]:
     """How many inputs and outputs one unit of a kernel has: (fan in, fan out).
 
-    The last two axes are inputs and outputs, and those before them the receptive field, unless both `input_axes` and
+    The last two axes are inputs and outputs, and those before them the receptive field, unless both
+    `input_axes` and
     `output_axes` are given.
 
     >>> compute_fans((3, 3, 4, 8))
@@ -361,7 +381,9 @@ class VarianceScaling(RandomInitializer):
         if not scale > 0:
             raise ArgumentError(f"{name}: `scale` must be above 0. Received: {scale!r}")
         if mode not in ("fan_in", "fan_out", "fan_avg"):
-            raise ArgumentError(f"{name}: `mode` must be 'fan_in', 'fan_out' or 'fan_avg'. Received: {mode!r}")
+            raise ArgumentError(
+                f"{name}: `mode` must be 'fan_in', 'fan_out' or 'fan_avg'. Received: {mode!r}"
+            )
         if distribution == "normal":  # an old name
             distribution = "truncated_normal"
         if distribution not in ("truncated_normal", "untruncated_normal", "uniform"):
@@ -370,8 +392,12 @@ class VarianceScaling(RandomInitializer):
                 f"Received: {distribution!r}"
             )
         for argument, axes in (("input_axes", input_axes), ("output_axes", output_axes)):
-            if axes is not None and not (isinstance(axes, (list, tuple)) and all(isinstance(a, int) for a in axes)):
-                raise ArgumentTypeError(f"{name}: `{argument}` must be a list of integers. Received: {axes!r}")
+            if axes is not None and not (
+                isinstance(axes, (list, tuple)) and all(isinstance(a, int) for a in axes)
+            ):
+                raise ArgumentTypeError(
+                    f"{name}: `{argument}` must be a list of integers. Received: {axes!r}"
+                )
         self.scale, self.mode, self.distribution = scale, mode, distribution
         self.input_axes, self.output_axes = input_axes, output_axes
 
@@ -380,8 +406,8 @@ class VarianceScaling(RandomInitializer):
             fan_in, fan_out = compute_fans(shape, self.input_axes, self.output_axes)
         except IndexError:
             raise ShapeError(
-                f"{type(self).__name__}: the shape {shape} doesn't have all of the axes input_axes={self.input_axes}, "
-                f"output_axes={self.output_axes}."
+                f"{type(self).__name__}: the shape {shape} doesn't have all of the axes "
+                f"input_axes={self.input_axes}, output_axes={self.output_axes}."
             ) from None
         n = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
         stddev = math.sqrt(self.scale / max(1, n))
@@ -398,7 +424,10 @@ class _Preset(VarianceScaling):
     rule: tuple[float, str, str]
 
     def __init__(
-        self, seed: Seed = None, input_axes: Sequence[int] | None = None, output_axes: Sequence[int] | None = None
+        self,
+        seed: Seed = None,
+        input_axes: Sequence[int] | None = None,
+        output_axes: Sequence[int] | None = None,
     ) -> None:
         super().__init__(*self.rule, seed, input_axes, output_axes)
 
@@ -483,7 +512,7 @@ class LecunNormal(_Preset):
 
 @export("initializers.Orthogonal", "initializers.orthogonal", "initializers.OrthogonalInitializer")
 class Orthogonal(RandomInitializer):
-    """A random matrix with orthonormal columns, or rows if it has more columns; all axes but the last count as rows.
+    """A random matrix with orthonormal columns, or rows if there are fewer; all axes but the last are rows.
 
     Saxe et al., 2014, https://arxiv.org/abs/1312.6120
 
@@ -509,10 +538,12 @@ class Orthogonal(RandomInitializer):
         return np.asarray(self.gain, dtype) * (q if rows >= columns else q.T).reshape(shape)
 
 
-# -- by name and config --------------------------------------------------------------------------------------------------
+# -- by name and config --------------------------------------------------------------------------------------
 
 _family = objects.Family(
-    "initializers", "initializer", {"zero": "zeros", "one": "ones", "normal": "random_normal", "uniform": "random_uniform"}
+    "initializers",
+    "initializer",
+    {"zero": "zeros", "one": "ones", "normal": "random_normal", "uniform": "random_uniform"},
 )
 
 
@@ -546,3 +577,6 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
     2.0
     """
     return _family.deserialize(config, custom_objects)
+
+
+publish({"initializers": ("triceras.initializers",)})

@@ -1,7 +1,8 @@
 """Random numbers: seeds, the state of generators, and sampling on every engine.
 
-The state of a generator is a variable that holds a seed and a counter; each draw takes the pair as its key and counts
-up. An engine supplies a few samplers that are functions of a key, and everything else is made from them.
+The state of a generator is a variable that holds a seed and a counter; each draw takes the pair as its key
+and counts up. An engine supplies a few samplers that are functions of a key, and everything else is made from
+them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from triceras.core import dtypes
 from triceras.core.capture import Configurable
 from triceras.core.dtypes import promote_float
 from triceras.core.errors import ArgumentError, ShapeError
-from triceras.core.registry import export
+from triceras.core.registry import export, publish
 from triceras.core.scope import on_clear, unique_name
 from triceras.core.spec import standardize_shape
 from triceras.engine import selection
@@ -31,7 +32,7 @@ from triceras.variable import Variable, name_scope
 
 Shape = Sequence[int]
 
-# -- seeds -------------------------------------------------------------------------------------------------------------
+# -- seeds ---------------------------------------------------------------------------------------------------
 
 _lock = threading.Lock()
 _seed: int | None = None
@@ -47,7 +48,7 @@ def stream(*key: Any) -> np.random.Generator:
 
 
 def next_key(name: str) -> tuple[int, str, int]:
-    """A new key for that name: it depends on the global seed and on how often the name was drawn since it was set."""
+    """A new key for that name, made of the global seed and how often the name was drawn since it was set."""
     with _lock:
         _draws[name] += 1
         return (_entropy if _seed is None else _seed, name, _draws[name])
@@ -105,7 +106,9 @@ class SeedGenerator(Configurable):
         self.name = unique_name("seed_generator") if name is None else name
         start = int(stream(*next_key("seed_generator")).integers(2**32)) if seed is None else seed
         with name_scope(self.name):
-            self.state = Variable(np.array([start, 0], "uint32"), trainable=False, name="seed_generator_state")
+            self.state = Variable(
+                np.array([start, 0], "uint32"), trainable=False, name="seed_generator_state"
+            )
 
     def next(self, ordered: bool = True) -> Any:
         """The key for one draw, a tensor of shape (2,); the state counts up.
@@ -136,17 +139,19 @@ def _key(seed: Any, engine: Engine) -> Any:
     elif isinstance(seed, (int, np.integer)):
         seed = np.array([_seed_number(seed), 0], "uint32")
     if tuple(getattr(seed, "shape", ())) != (2,):
-        raise ArgumentError(f"`seed` must be an integer, a SeedGenerator, None or a key of shape (2,). Received: {seed!r}")
+        raise ArgumentError(
+            f"`seed` must be an integer, a SeedGenerator, None or a key of shape (2,). Received: {seed!r}"
+        )
     owner = selection.engine_of(type(seed))
     return engine.make(owner.to_numpy(seed) if owner not in (None, engine) else seed, "uint32")
 
 
-# -- what an engine supplies: functions of a key -------------------------------------------------------------------------
+# -- what an engine supplies: functions of a key -------------------------------------------------------------
 
 
 @op(at=())
 def random_bits(key: Kept, shape: Shape) -> Tensor:
-    """Uniform 16-bit unsigned integers."""
+    """Uniform 32-bit unsigned integers, which may trade some quality for speed."""
     ...
 
 
@@ -180,10 +185,12 @@ def random_binomial(key: Kept, counts: Kept, probabilities: Kept, shape: Shape, 
     ...
 
 
-# -- sampling ----------------------------------------------------------------------------------------------------------
+# -- sampling ------------------------------------------------------------------------------------------------
 
 
-def _prepare(name: str, shape: Any, dtype: Any, seed: Any, integer: bool = False) -> tuple[Any, tuple[int, ...], str]:
+def _prepare(
+    name: str, shape: Any, dtype: Any, seed: Any, integer: bool = False
+) -> tuple[Any, tuple[int, ...], str]:
     """Checked arguments of a sampler: the key, the shape, the dtype."""
     shape = standardize_shape((shape,) if isinstance(shape, int) else shape)
     if None in shape:
@@ -208,7 +215,8 @@ def normal(shape: Shape, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = None, 
         mean: a number or a tensor that broadcasts to the shape.
         stddev: a number or a tensor that broadcasts to the shape.
         dtype: a float type; floatx by default.
-        seed: an integer, which gives the same numbers each time, a `SeedGenerator`, or None for the default one.
+        seed: an integer, which gives the same numbers each time, a `SeedGenerator`, or None for the default
+            one.
 
     >>> normal((2, 3), seed=1).shape
     (2, 3)
@@ -218,7 +226,9 @@ def normal(shape: Shape, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = None, 
 
 
 @export("random.uniform")
-def uniform(shape: Shape, minval: Any = 0.0, maxval: Any = 1.0, dtype: Any = None, seed: Seed = None) -> Tensor:
+def uniform(
+    shape: Shape, minval: Any = 0.0, maxval: Any = 1.0, dtype: Any = None, seed: Seed = None
+) -> Tensor:
     """Uniform numbers in [minval, maxval).
 
     Args:
@@ -236,7 +246,9 @@ def uniform(shape: Shape, minval: Any = 0.0, maxval: Any = 1.0, dtype: Any = Non
 
 
 @export("random.truncated_normal")
-def truncated_normal(shape: Shape, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = None, seed: Seed = None) -> Tensor:
+def truncated_normal(
+    shape: Shape, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = None, seed: Seed = None
+) -> Tensor:
     """Numbers of a normal distribution without those further than two standard deviations from the mean.
 
     Args:
@@ -318,7 +330,9 @@ def beta(shape: Shape, alpha: Any, beta: Any, dtype: Any = None, seed: Seed = No
         larger = random_gamma(first, ops.add(parameter, 1), shape, wide)
         return ops.add(ops.log(larger), ops.divide(ops.log(u), parameter))
 
-    difference = ops.subtract(log_gamma_number(alpha, keys[0], keys[1]), log_gamma_number(beta, keys[2], keys[3]))
+    difference = ops.subtract(
+        log_gamma_number(alpha, keys[0], keys[1]), log_gamma_number(beta, keys[2], keys[3])
+    )
     return ops.cast(ops.sigmoid(difference), dtype)
 
 
@@ -356,11 +370,16 @@ def categorical(logits: Kept, num_samples: int, dtype: Any = "int32", seed: Seed
     [[1, 1, 1]]
     """
     if len(logits.shape) != 2:
-        raise ShapeError(f"random.categorical(): `logits` must have shape (batch, classes). Received: {tuple(logits.shape)}")
+        raise ShapeError(
+            "random.categorical(): `logits` must have shape (batch, classes). "
+            f"Received: shape={tuple(logits.shape)}"
+        )
     batch, classes = logits.shape
     u = random_uniform(_key(seed, _engine_of(logits)), (batch, num_samples, classes), "float32")
     gumbel = ops.negative(ops.log(ops.negative(ops.log(ops.maximum(u, 1e-30)))))
-    return ops.cast(ops.argmax(ops.add(ops.expand_dims(logits, 1), gumbel), axis=-1), dtypes.standardize_dtype(dtype))
+    return ops.cast(
+        ops.argmax(ops.add(ops.expand_dims(logits, 1), gumbel), axis=-1), dtypes.standardize_dtype(dtype)
+    )
 
 
 @op(at=("random",))
@@ -380,13 +399,16 @@ def shuffle(x: Kept, axis: int = 0, seed: Seed = None) -> Tensor:
 
 
 @op(promote_float, at=("random",))
-def dropout(inputs: Tensor, rate: float, noise_shape: Sequence[int | None] | None = None, seed: Seed = None) -> Tensor:
+def dropout(
+    inputs: Tensor, rate: float, noise_shape: Sequence[int | None] | None = None, seed: Seed = None
+) -> Tensor:
     """Zeros at random places, and the rest scaled up so that the expected value stays.
 
     Args:
         inputs: the tensor.
         rate: the share to drop, from 0 to 1.
-        noise_shape: the shape of the random pattern, which broadcasts to that of the inputs; None entries are the
+        noise_shape: the shape of the random pattern, which broadcasts to that of the inputs; None entries are
+            the
             inputs' sizes.
         seed: as for `normal`.
 
@@ -402,16 +424,18 @@ def dropout(inputs: Tensor, rate: float, noise_shape: Sequence[int | None] | Non
     if noise_shape is not None:
         if len(noise_shape) != len(shape):
             raise ShapeError(
-                f"random.dropout(): `noise_shape` needs an entry for each of the {len(shape)} axes of the inputs. "
-                f"Received: {tuple(noise_shape)}"
+                f"random.dropout(): `noise_shape` needs an entry for each of the {len(shape)} axes of the "
+                f"inputs. Received: {tuple(noise_shape)}"
             )
         shape = tuple(size if n is None else n for n, size in zip(noise_shape, shape, strict=True))
-    threshold = round(rate * 2**16)
-    if threshold == 2**16:
+    if rate == 1:
         return ops.zeros_like(inputs)
-    keep = ops.greater_equal(random_bits(_key(seed, _engine_of(inputs)), shape), threshold)
-    return ops.where(keep, ops.multiply(inputs, 1 / (1 - threshold / 2**16)), 0)
+    keep = ops.greater_equal(random_bits(_key(seed, _engine_of(inputs)), shape), np.uint32(rate * 2**32))
+    return ops.where(keep, ops.multiply(inputs, 1 / (1 - rate)), 0)
 
 
 def _engine_of(x: Any) -> Engine:
     return selection.engine_of(type(x)) or selection.current()
+
+
+publish({"random": ("triceras.random",)})

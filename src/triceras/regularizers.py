@@ -8,7 +8,7 @@ from typing import Any
 from triceras import ops
 from triceras.core.capture import Configurable
 from triceras.core.errors import ArgumentError, ShapeError
-from triceras.core.registry import export
+from triceras.core.registry import export, publish
 from triceras.saving import objects
 
 
@@ -103,7 +103,7 @@ class L2(Regularizer):
 
 @export("regularizers.OrthogonalRegularizer", "regularizers.orthogonal_regularizer")
 class OrthogonalRegularizer(Regularizer):
-    """The mean size of the cosines between the rows (or columns) of a matrix, which pushes them to be orthogonal.
+    """The mean size of the cosines between rows (or columns) of a matrix, to make them orthogonal.
 
     Args:
         factor: factor of the penalty.
@@ -115,7 +115,9 @@ class OrthogonalRegularizer(Regularizer):
 
     def __init__(self, factor: float = 0.01, mode: str = "rows") -> None:
         if mode not in ("rows", "columns"):
-            raise ArgumentError(f"OrthogonalRegularizer: `mode` must be 'rows' or 'columns'. Received: {mode!r}")
+            raise ArgumentError(
+                f"OrthogonalRegularizer: `mode` must be 'rows' or 'columns'. Received: {mode!r}"
+            )
         self.factor, self.mode = _factor("OrthogonalRegularizer", "factor", factor), mode
 
     def __call__(self, x: Any) -> Any:
@@ -161,3 +163,6 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
     0.5
     """
     return _family.deserialize(config, custom_objects)
+
+
+publish({"regularizers": ("triceras.regularizers",)})

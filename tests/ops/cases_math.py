@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from tests.ops.case import Case
@@ -39,10 +41,10 @@ _ELEMENTWISE = {
     "bitwise_right_shift": [(INTS, SHIFTS)],
     "bitwise_xor": [(INTS, INTS2)],
     "cbrt": [(A,)],
-    "ceil": [(A,)],
+    "ceil": [(A * 1.1,)],
     "clip": [(A, -0.5, 1), (A, A[0] - 0.1, A[0] + 0.1), (INTS, 0, 5), (A, 0, None), (A, None, 0)],
     "conj": [(A,), (COMPLEX,)],
-    "conjugate": [(COMPLEX,)],
+    "conjugate": [(A,), (COMPLEX,)],
     "cos": [(A,)],
     "cosh": [(A,)],
     "deg2rad": [(A * 90,)],
@@ -56,7 +58,7 @@ _ELEMENTWISE = {
     "exp2": [(A,)],
     "expm1": [(A,), (A * 1e-6,)],
     "fabs": [(A,), (INTS,)],
-    "floor": [(A,)],
+    "floor": [(A * 1.1,)],
     "floor_divide": [(A, B), (INTS, INTS2)],
     "fmax": [(A, B), (SPECIAL, SPECIAL2)],
     "fmin": [(A, B), (SPECIAL, SPECIAL2)],
@@ -98,7 +100,7 @@ _ELEMENTWISE = {
     "negative": [(A,), (INTS,)],
     "nextafter": [(A, B)],
     "not_equal": [(INTS, INTS2), (SPECIAL, SPECIAL)],
-    "power": [(POSITIVE, B), (A, 2), (INTS, SHIFTS)],
+    "power": [(POSITIVE, POSITIVE + 1), (POSITIVE, B), (A, 2), (INTS, SHIFTS)],
     "rad2deg": [(A,)],
     "real": [(A,), (COMPLEX,)],
     "reciprocal": [(A,), (INTS2,)],
@@ -116,22 +118,116 @@ _ELEMENTWISE = {
     "tan": [(A,)],
     "tanh": [(A,)],
     "true_divide": [(A, B)],
-    "trunc": [(A,)],
+    "trunc": [(A * 1.1,)],
 }
 
-# no derivative there, or none that a difference could show
-_NOT_SMOOTH = ("nextafter",)
+V = np.array([0.5, 2.0, -1.0, 3.5, 1.25], "float32")
+CUBE = np.sin(np.arange(24, dtype="float32") * 1.7).reshape(2, 3, 4) + 0.05
+GAPPY = np.where(CUBE > 0.8, np.nan, CUBE)
+ALL_NAN = np.array([[1.0, math.nan, 3.0], [math.nan] * 3], "float32")
+IDS = np.array([0, 2, 2, 5, 0], "int32")
+COUNTS = np.array([1, 4, 2, 4, 0], "int32")
+MATRIX_COUNTS = np.array([[1, 4, 2], [0, 1, 1]], "int32")
+
+_REDUCTIONS = {
+    "all": [({}, TRUTH), ({"axis": 0}, TRUTH), ({"axis": 1, "keepdims": True}, INTS)],
+    "amax": [({"axis": 1}, CUBE)],
+    "amin": [({"axis": 1}, CUBE)],
+    "any": [({}, TRUTH), ({"axis": 0}, TRUTH), ({"axis": (0, 1), "keepdims": True}, INTS)],
+    "argmax": [({}, CUBE), ({"axis": 1}, CUBE), ({"axis": -1, "keepdims": True}, INTS), ({"axis": 1}, ALL_NAN)],
+    "argmin": [({}, CUBE), ({"axis": 1}, CUBE), ({"axis": -1, "keepdims": True}, INTS)],
+    "average": [({"axis": 1}, CUBE), ({"axis": 1}, CUBE, V[:3]), ({}, CUBE, CUBE + 2), ({}, INTS)],
+    "corrcoef": [({}, CUBE[0])],
+    "correlate": [({}, V, V[:2]), ({"mode": "same"}, V, V[:2]), ({"mode": "full"}, V, V[:3]), ({}, V[:2], V)],
+    "count_nonzero": [({}, INTS), ({"axis": 1}, CUBE)],
+    "cumprod": [({"axis": 1}, CUBE), ({}, CUBE), ({"dtype": "float32"}, INTS)],
+    "cumsum": [({"axis": -1}, CUBE), ({}, CUBE), ({"axis": 0, "dtype": "int8"}, INTS)],
+    "logsumexp": [({"axis": 1}, CUBE * 100), ({}, CUBE), ({"axis": (0, 2), "keepdims": True}, CUBE), ({"axis": 1}, SPECIAL2)],
+    "max": [({"axis": 1}, CUBE), ({}, INTS), ({"axis": (0, -1), "keepdims": True}, CUBE), ({"axis": 1, "initial": 0.5}, CUBE)],
+    "mean": [({"axis": 1}, CUBE), ({}, CUBE), ({"axis": (0, 2), "keepdims": True}, CUBE), ({}, INTS)],
+    "median": [({"axis": 1}, CUBE), ({}, CUBE), ({"axis": (0, 2), "keepdims": True}, CUBE), ({"axis": 1}, ALL_NAN)],
+    "min": [({"axis": 1}, CUBE), ({}, INTS), ({"axis": 1, "keepdims": True}, CUBE), ({"axis": 1, "initial": 0.5}, CUBE)],
+    "nanargmax": [({"axis": 1}, GAPPY), ({}, GAPPY), ({"axis": 1, "keepdims": True}, ALL_NAN)],
+    "nanargmin": [({"axis": 1}, GAPPY), ({}, GAPPY), ({"axis": 1, "keepdims": True}, ALL_NAN)],
+    "nancumprod": [({"axis": 1}, GAPPY), ({}, GAPPY)],
+    "nancumsum": [({"axis": 1}, GAPPY), ({}, GAPPY)],
+    "nanmax": [({"axis": 1}, GAPPY), ({"axis": 1, "keepdims": True}, ALL_NAN), ({}, INTS)],
+    "nanmean": [({"axis": 1}, GAPPY), ({"axis": 1, "keepdims": True}, ALL_NAN), ({}, INTS)],
+    "nanmedian": [({"axis": 1}, GAPPY), ({"axis": 1, "keepdims": True}, ALL_NAN), ({}, INTS)],
+    "nanmin": [({"axis": 1}, GAPPY), ({"axis": 1, "keepdims": True}, ALL_NAN), ({}, INTS)],
+    "nanprod": [({"axis": 1}, GAPPY), ({"axis": 1, "keepdims": True}, ALL_NAN), ({}, INTS)],
+    "nanstd": [({"axis": 1}, GAPPY), ({"axis": 1, "keepdims": True}, ALL_NAN)],
+    "nansum": [({"axis": 1}, GAPPY), ({"axis": 1, "keepdims": True}, ALL_NAN), ({}, INTS)],
+    "nanvar": [({"axis": 1}, GAPPY), ({"axis": (0, 2), "keepdims": True}, GAPPY), ({}, ALL_NAN)],
+    "prod": [({"axis": 1}, CUBE), ({}, INTS), ({"axis": (0, 2), "keepdims": True}, CUBE), ({"dtype": "float32"}, INTS)],
+    "ptp": [({"axis": 1}, CUBE), ({}, INTS), ({"axis": (0, 2), "keepdims": True}, CUBE)],
+    "std": [({"axis": 1}, CUBE), ({}, INTS), ({"axis": (0, 2), "keepdims": True}, CUBE)],
+    "sum": [({"axis": 1}, CUBE), ({}, INTS), ({"axis": (0, 2), "keepdims": True}, CUBE), ({"axis": ()}, CUBE)],
+    "top_k": [({"k": 2}, CUBE), ({"k": 2}, INTS)],
+    "trapezoid": [({}, CUBE), ({"axis": 1, "dx": 0.5}, CUBE), ({"axis": 1}, CUBE, V[:3]), ({}, CUBE, CUBE * 2)],
+    "var": [({"axis": 1}, CUBE), ({}, INTS), ({"axis": (0, 2), "keepdims": True}, CUBE)],
+    **{
+        f"segment_{kind}": [
+            ({"num_segments": 3}, V, np.array([0, 1, 1, 2, 0])),
+            ({"num_segments": 6}, V, IDS),
+            ({"num_segments": 3}, np.stack([V, -V], 1), IDS),
+            ({"num_segments": 4, "sorted": True}, V, np.array([0, 0, 1, 3, 3])),
+        ]
+        for kind in ("sum", "prod", "max", "min")
+    },
+}  # fmt: skip
+
+_QUANTILES = [
+    Case(name, (x, share), statics, dtypes="any" if statics == {"axis": 1} else "")
+    for name, x, scale in (
+        ("quantile", CUBE, 1),
+        ("nanquantile", GAPPY, 1),
+        ("percentile", CUBE, 100),
+        ("nanpercentile", GAPPY, 100),
+    )
+    for share, statics in (
+        (0.3 * scale, {"axis": 1}),
+        (np.array([0.1, 0.4, 0.9], "float32") * scale, {"axis": (0, 2), "keepdims": True}),
+        (np.array([0.45], "float32") * scale, {}),
+    )
+]
+
+
+
+def _smooth(args: Sequence[Any]) -> bool:
+    """Whether differences can measure derivatives there."""
+    return all(np.isfinite(a).all() for a in args if isinstance(a, np.ndarray))
+
+
+_ROWS = [
+    *((name, {}, args, i) for name, uses in _ELEMENTWISE.items() for i, args in enumerate(uses)),
+    *((name, statics, args, i) for name, uses in _REDUCTIONS.items() for i, (statics, *args) in enumerate(uses)),
+]
 
 CASES = [
     Case(
         name,
-        args,
+        tuple(args),
+        statics,
         dtypes="any" if i == 0 else "",
-        grad=name not in _NOT_SMOOTH and all(np.isfinite(a).all() for a in args if isinstance(a, np.ndarray)),
+        grad=name != "nextafter" and (i == 0 or name in _REDUCTIONS) and _smooth(args),
     )
-    for name, uses in _ELEMENTWISE.items()
-    for i, args in enumerate(uses)
+    for name, statics, args, i in _ROWS
 ] + [
+    *_QUANTILES,
+    *(Case("quantile", (CUBE, 0.4), {"axis": -1, "method": m}) for m in ("lower", "higher", "midpoint", "nearest")),
+    Case("bincount", (COUNTS,), unknown=False, dtypes=""),
+    Case("bincount", (COUNTS, V), {"minlength": 9}, unknown=False, dtypes=""),
+    Case("bincount", (MATRIX_COUNTS,), expect=lambda x: np.stack([np.bincount(r, minlength=5) for r in x]), dtypes=""),
+    Case("digitize", (CUBE, np.array([-0.5, 0.0, 0.05, 0.7], "float32"))),
+    Case("digitize", (CUBE, np.array([0.7, 0.05, 0.0, -0.5], "float32"))),
+    Case("digitize", (INTS, [0, 3, 7])),
+    Case("histogram", (CUBE,), {"bins": 4}, expect=np.histogram, grad=False),
+    Case("histogram", (V,), {"range": (0.0, 2.0)}, grad=False),
+    Case("histogram", (V * 0,), {"bins": 3}, grad=False),
+    Case("in_top_k", (np.array([1, 2, 0]), CUBE[0]), {"k": 1}),
+    Case("in_top_k", (np.array([1, 2, 0]), CUBE[0]), {"k": 2}),
+    Case("top_k", (np.array([1.0, 3.0, 3.0, 2.0], "float32"),), {"k": 3}, grad=False),
     Case("allclose", (A, A + 1e-7)),
     Case("allclose", (A, B), {"rtol": 10.0}),
     Case("allclose", (SPECIAL, SPECIAL), {"equal_nan": True}),
@@ -139,5 +235,4 @@ CASES = [
     Case("isclose", (SPECIAL, SPECIAL), {"equal_nan": True}),
     Case("nan_to_num", (SPECIAL,), {"nan": 7.0, "posinf": 1e3, "neginf": -2.0}),
     Case("round", (A * 3.3,), {"decimals": 1}),
-    Case("round", (INTS,), {"decimals": -1}),
 ]

@@ -11,8 +11,16 @@ from triceras.core.errors import ArgumentTypeError
 
 @cache
 def _signature(cls: type) -> inspect.Signature:
+    if cls.__init__ is object.__init__:  # says that it takes anything, and ignores it
+        return inspect.Signature()
     parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
     return inspect.Signature(parameters)
+
+
+def accepts(cls: type, argument: str) -> bool:
+    """Whether a class's constructor takes an argument of that name."""
+    parameters = _signature(cls).parameters
+    return argument in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
 
 
 class Configurable:

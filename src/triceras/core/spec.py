@@ -14,6 +14,7 @@ from triceras.core.scope import Local, unique_name
 Shape = tuple[int | None, ...]
 
 recording = Local("recording", True)
+tape: Local[list[Node] | None] = Local("tape", None)  # where the nodes made in a block are listed
 
 
 def standardize_shape(shape: Any, what: str = "shape") -> Shape:
@@ -48,6 +49,9 @@ class Node:
         self.outputs = _symbolic_leaves(outputs)
         for index, tensor in enumerate(self.outputs):
             tensor.history = (self, index)
+        made = tape.get()
+        if made is not None:
+            made.append(self)
 
 
 def _symbolic_leaves(structure: Any) -> list[KerasTensor]:

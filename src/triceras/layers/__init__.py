@@ -4,7 +4,10 @@ import importlib
 
 from triceras.core.registry import publish
 
-FAMILIES = ("base", "input_spec", "input_layer")
+FAMILIES = (
+    "base", "input_spec", "input_layer", "core", "activation", "reshaping", "merging", "regularization",
+    "normalization", "convolution", "pooling", "preprocessing",
+)  # fmt: skip
 for family in FAMILIES:
     importlib.import_module(f"triceras.layers.{family}")
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import inspect
-import weakref
 from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from typing import Any
 
 import numpy as np
 
-from triceras import dtype_policies, initializers, regularizers
+from triceras import activations, dtype_policies, initializers, regularizers
 from triceras.core import tree
 from triceras.core.dtypes import is_float_dtype, standardize_dtype
 from triceras.core.errors import ArgumentError, ArgumentTypeError, ShapeError, StateError, shown
-from triceras.core.registry import export
+from triceras.core.masks import attached as attached_masks
+from triceras.core.masks import get_mask, set_mask
+from triceras.core.registry import export, path_of
 from triceras.core.scope import Local
 from triceras.core.spec import KerasTensor, any_symbolic, recording
 from triceras.engine import selection
@@ -31,33 +32,7 @@ depth: Local[int] = Local("depth", 0)
 _UNTRACKED = frozenset(
     {"_arguments", "_inbound_nodes", "_losses", "_own_variables", "_build_shapes", "_call_inputs", "optimizer"}
 )
-
-
-# -- masks travel beside tensors --------------------------------------------------------------------------------------
-
 _COMMON_ARGUMENTS = frozenset({"name", "trainable", "dtype", "autocast", "input_shape", "input_dim", "batch_input_shape"})
-
-_masks: dict[int, tuple[Any, Any]] = {}
-
-
-def set_mask(x: Any, mask: Any) -> None:
-    """Attach a mask to a tensor; it is forgotten with the tensor."""
-    key = id(x)
-    if mask is None:
-        _masks.pop(key, None)
-        return
-    try:
-        _masks[key] = (weakref.ref(x, lambda _: _masks.pop(key, None)), mask)
-    except TypeError:  # NumPy scalars and the like can't be referred to weakly
-        return
-
-
-def get_mask(x: Any) -> Any:
-    """The mask attached to a tensor, or None."""
-    if not _masks:
-        return None
-    found = _masks.get(id(x))
-    return found[1] if found is not None and found[0]() is x else None
 
 
 class CallInfo:
@@ -104,6 +79,8 @@ class Layer(Operation):
 
     call_info: CallInfo
     supports_masking = False
+    axis_names: tuple[str, ...] = ()  # words for the input's axes, for messages
+    omitted_if_none: tuple[str, ...] = ()  # arguments that the config holds only if they were given
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -480,16 +457,16 @@ class Layer(Operation):
         given = args, dict(kwargs)
         args, kwargs = self._converted(args, kwargs)
         first = args[0] if args else next(iter(kwargs.values()), None)
-        if self.input_spec is not None:
-            check_inputs(self.input_spec, first, self)
         if self._path is None:
             self._path = "/".join((*name_stack.get(), self.name))
+        if self.input_spec is not None:
+            check_inputs(self.input_spec, first, self)
         if not self.built:
             self._build_for(args, kwargs)
         training = self._resolve_training(args, kwargs)
         if info.has_training and "training" not in info.names[: len(args)]:
             kwargs["training"] = training
-        masks = self._fill_masks(args, kwargs) if _masks else None
+        masks = self._fill_masks(args, kwargs) if attached_masks else None
         context = training_context.get()
         inner = [] if self._called else [name_scope(self.name)]
         if training is not context:
@@ -647,6 +624,10 @@ class Layer(Operation):
             shapes = tree.map_structure(lambda x: tuple(x.shape) if hasattr(x, "shape") else None, args)
             shape = self.compute_output_shape(*shapes[: max(1, self._shape_arguments())])
             return tree.map_shape_structure(lambda s: KerasTensor(s, self.compute_dtype), shape)
+        return self._evaluated_spec(*args, **kwargs)
+
+    def _evaluated_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """Shapes and dtypes of what `call` returns."""
         with recording(False):
             try:
                 outputs = self.call(*args, **kwargs)
@@ -676,13 +657,16 @@ class Layer(Operation):
 
         base = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype_policy}
         own = {k: v for k, v in self._arguments.items() if k not in _COMMON_ARGUMENTS}
-        own = {k: v for k, v in own.items() if k != "activity_regularizer" or v is not None or self._names_it()}
-        if type(self).__init__ is Layer.__init__:
-            own.pop("activity_regularizer", None)
-        return {k: serialize_keras_object(v) for k, v in (base | own).items()}
-
-    def _names_it(self) -> bool:
-        return "activity_regularizer" in inspect.signature(type(self).__init__).parameters
+        if path_of(type(self)):  # our own layers keep an argument's final form under its name
+            own = {k: self.__dict__.get(k, v) for k, v in own.items()}
+        omitted = self.omitted_if_none
+        if "activity_regularizer" not in inspect.signature(type(self).__init__).parameters or type(self) is Layer:
+            omitted = (*omitted, "activity_regularizer")
+        found = {k: v for k, v in (base | own).items() if v is not None or k not in omitted}
+        return {
+            k: activations.serialize(v) if k.endswith("activation") and callable(v) else serialize_keras_object(v)
+            for k, v in found.items()
+        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:

@@ -79,7 +79,21 @@ def check_inputs(specs: Any, inputs: Any, layer: Any) -> None:
         if problem:
             which = f"input {spec.name or index}" if len(specs) > 1 or spec.name else "its input"
             shape = tuple(x.shape) if hasattr(x, "shape") else x
-            raise ShapeError(f"Layer {layer.path!r} ({type(layer).__name__}) expected {which} with {problem}. Received shape {shape}.")
+            raise ShapeError(
+                f"Layer {layer.path!r} ({type(layer).__name__}) expected {which} with {problem}. Received shape {shape}."
+                f"{_hint(layer, shape)}"
+            )
+
+
+def _hint(layer: Any, shape: Any) -> str:
+    """What to do about a missing axis, where the layer has words for the axes."""
+    names = layer.axis_names
+    if not names or not isinstance(shape, tuple) or len(shape) == len(names):
+        return ""
+    axes = f" The axes are ({', '.join(names)})"
+    if len(shape) != len(names) - 1:
+        return axes + "."
+    return axes + f"; add a missing channel axis with {'x[:, None]' if names[1] == 'channels' else 'x[..., None]'}."
 
 
 def _mismatch(spec: InputSpec, x: Any) -> str | None:
@@ -89,7 +103,7 @@ def _mismatch(spec: InputSpec, x: Any) -> str | None:
     rank = len(shape)
     if spec.ndim is not None and rank != spec.ndim:
         if not (spec.allow_last_axis_squeeze and abs(rank - spec.ndim) == 1 and 1 in (shape[-1:] + (spec.shape or (1,))[-1:])):
-            return f"{spec.ndim} dimension(s), found {rank}"
+            return f"{spec.ndim} dimension{'s' if spec.ndim != 1 else ''}, found {rank}"
         return None
     if spec.min_ndim is not None and rank < spec.min_ndim:
         return f"at least {spec.min_ndim} dimensions, found {rank}"

@@ -36,6 +36,11 @@ def readable_size(variables: Sequence[Variable]) -> str:
     raise AssertionError
 
 
+def kind_of(step: Any) -> str:
+    """The class of a layer, or an op's name in the form of one: "Dense", "GetItem"."""
+    return type(step).__name__ if isinstance(step, Layer) else "".join(p.title() for p in step.op.name.split("_"))
+
+
 def output_shape(layer: Layer) -> str:
     """The shape of a layer's outputs as text; "?" while unknown."""
     if isinstance(layer, Model) and layer._graph is not None:
@@ -126,11 +131,10 @@ def print_summary(
 
     def rows(steps: Sequence[Any], depth: int, inside: set[int] | None) -> Iterator[list[str]]:
         for step in steps:
-            kind = type(step).__name__ if isinstance(step, Layer) else "".join(p.title() for p in step.op.name.split("_"))
             is_layer = isinstance(step, Layer)
             unbuilt = is_layer and not step.built
             row = [
-                escape("    " * depth + f"{step.name} ({kind})"),
+                escape("    " * depth + f"{step.name} ({kind_of(step)})"),
                 escape(output_shape(step)),
                 "0 (unbuilt)" if unbuilt else f"{count_params(step.weights):,}" if is_layer else "0",
             ]

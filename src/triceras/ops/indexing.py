@@ -68,7 +68,7 @@ _get_item = get_item
 
 
 @op(at=())
-def gather_items(x: Kept, indices: Tensors, key: tuple[Any, ...]) -> Tensor:
+def _gather_items(x: Kept, indices: Tensors, key: tuple[Any, ...]) -> Tensor:
     """Elements by integer or bool tensors; these stand where `key` says TENSOR."""
     ...
 
@@ -100,10 +100,13 @@ def get_item(x: Any, key: Any) -> Tensor:  # noqa: F811 - the public form also t
             tensors += found
     template = tuple(template)
     if tensors:
-        return gather_items(x, tensors, template)
+        return _gather_items(x, tensors, template)
     if not isinstance(x, KerasTensor):
         _item_shape(_shape(x), template)
     return _get_item(x, template)
+
+
+get_item.op = _get_item.op  # type: ignore[attr-defined]
 
 
 def _is_tensor(k: Any) -> bool:

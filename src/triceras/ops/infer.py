@@ -37,14 +37,15 @@ def infer(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any])
 
     if all(None not in s.shape for s in specs):
         return probe(0)
-    for attempt, (small, large) in enumerate(engine.probes):
+    # where no two sizes do, perhaps the unknown one must equal a known one
+    known = sorted({size for s in specs for size in s.shape if size is not None} | {1}, reverse=True)
+    problem: Exception | None = None
+    for small, large in (*engine.probes, *zip(known, known, strict=True)):
         try:
-            first, second = probe(small), probe(large)
-            break
-        except Exception:
-            if attempt == len(engine.probes) - 1:
-                raise
-    return tree.map_structure(_merge, first, second)
+            return tree.map_structure(_merge, probe(small), probe(large))
+        except Exception as error:
+            problem = problem or error
+    raise problem
 
 
 def _merge(a: Any, b: Any) -> Any:

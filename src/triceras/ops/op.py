@@ -187,7 +187,7 @@ class Op:
         received = ", ".join(f"{n}={_described(v)}" for n, v in zip(self.tensors, values, strict=False) if v is not None)
         received += "".join(f", {n}={shown(v, 60)}" for n, v in statics.items())
         reason = " ".join(str(error).split())
-        raise OpError(f"{self.name}() can't be computed: {reason[:400]}\nReceived: {received}") from error
+        raise OpError(f"{self.name.lstrip('_')}() can't be computed: {reason[:400]}\nReceived: {received}") from error
 
     # -- symbolic --------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,12 @@
-"""`triceras.optimizers`: base.py, the rules, the learning-rate schedules."""
+"""`triceras.optimizers`: base.py, the rules, wrappers around them, learning-rate schedules, and lookup by name."""
 
 from triceras.core.registry import publish
-from triceras.optimizers import base, rules, schedules
+from triceras.optimizers import base, names, rules, schedules, wrappers
 
-publish({"optimizers": ("triceras.optimizers",), "optimizers.schedules": ("triceras.optimizers.schedules",)})
+publish(
+    {
+        "optimizers": ("triceras.optimizers",),
+        "optimizers.schedules": ("triceras.optimizers.schedules",),
+        "optimizers.legacy": ("triceras.optimizers.names",),
+    }
+)

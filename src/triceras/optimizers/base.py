@@ -5,18 +5,19 @@ from __future__ import annotations
 import inspect
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from triceras import ops
 from triceras.core.capture import Configurable
-from triceras.core.errors import ArgumentError, ArgumentTypeError, StateError
+from triceras.core.errors import ArgumentError, ArgumentTypeError
 from triceras.core.registry import export
 from triceras.core.scope import to_snake_case, unique_name
 from triceras.engine import selection
 from triceras.engine.contract import StateScope, state
+from triceras.initializers import Constant
 from triceras.optimizers.schedules import LearningRateSchedule
 from triceras.variable import Variable, assign_where
 
@@ -57,7 +58,7 @@ class Optimizer(Configurable):
         **kwargs: Any,
     ) -> None:
         if kwargs:
-            raise ArgumentTypeError(f"{type(self).__name__}() got unknown arguments: {sorted(kwargs)}")
+            raise ArgumentError(f"{type(self).__name__}() got unknown arguments: {sorted(kwargs)}")
         if sum(c is not None for c in (clipnorm, clipvalue, global_clipnorm)) > 1:
             raise ArgumentError("Give at most one of `clipnorm`, `clipvalue` and `global_clipnorm`.")
         for what, number in (("clipnorm", clipnorm), ("clipvalue", clipvalue), ("global_clipnorm", global_clipnorm)):
@@ -81,12 +82,12 @@ class Optimizer(Configurable):
         self._variables: list[Variable] = []
         self._slots: dict[str, list[Variable]] = {}
         self._trained: list[Variable] = []
-        self._undecayed: list[str | int] = []
+        self._places: dict[int, int] = {}
+        self._undecayed: tuple[set[str], list[str]] = (set(), [])
+        self._shared: dict[Any, Any] | None = None
         self._iterations = self._scalar(0, "iteration", "int32")
         self._rate: Any = None
-        if isinstance(learning_rate, LearningRateSchedule):
-            self._rate = learning_rate
-        elif callable(learning_rate):
+        if callable(learning_rate) and not isinstance(learning_rate, Variable):
             self._rate = learning_rate
         elif isinstance(learning_rate, (int, float, np.number)) and not isinstance(learning_rate, bool):
             self._rate = self._scalar(float(learning_rate), "learning_rate", "float32")
@@ -100,10 +101,11 @@ class Optimizer(Configurable):
         super().__init_subclass__(**kwargs)
         own = list(inspect.signature(cls.__init__).parameters.values())[1:]
         if any(p.name == "common" for p in own):
-            rest = list(inspect.signature(Optimizer.__init__).parameters.values())[2:]
-            own = [p for p in own if p.name != "common"]
+            rest = list(inspect.signature(Optimizer.__init__).parameters.values())[2:-1]
             named = {p.name for p in own}
-            cls.__signature__ = inspect.Signature([*own, *(p for p in rest if p.name not in named)])
+            common = [p.replace(kind=p.KEYWORD_ONLY) for p in rest if p.name not in named]
+            at = next(i for i, p in enumerate(own) if p.kind in (p.KEYWORD_ONLY, p.VAR_KEYWORD))
+            cls.__signature__ = inspect.Signature([*own[:at], *common, *own[at:-1]])
 
     # -- state -------------------------------------------------------------------------------------------------------
 
@@ -119,9 +121,10 @@ class Optimizer(Configurable):
         return list(self._variables)
 
     @property
-    def iterations(self) -> Variable:
-        """The number of steps taken."""
-        return self._iterations
+    def iterations(self) -> Any:
+        """The number of updates made: of steps taken, or of full accumulations of gradients."""
+        every = self.gradient_accumulation_steps
+        return self._iterations.value // every if every else self._iterations
 
     def slot_groups(self) -> list[tuple[str, ...]]:
         """Names of the slots; those of one group stand together for each variable in saved files."""
@@ -136,6 +139,7 @@ class Optimizer(Configurable):
         if self.built:
             return
         self._trained = list(variables)
+        self._places = {id(v): i for i, v in enumerate(self._trained)}
         if self._trained:
             for variable in self._variables:
                 variable.move(self._trained[0].engine)
@@ -150,9 +154,8 @@ class Optimizer(Configurable):
         self.built = True
 
     def _add_slots(self, group: tuple[str, ...]) -> None:
-        for variable in self._trained:
-            for slot in group:
-                self._slots.setdefault(slot, []).append(self.add_variable_from_reference(variable, slot, self.slot_initial(slot)))
+        made = self.add_optimizer_variables(self._trained, group, [self.slot_initial(slot) for slot in group])
+        self._slots.update(zip(group, made, strict=True))
 
     def add_variable(
         self,
@@ -164,51 +167,53 @@ class Optimizer(Configurable):
         name: str | None = None,
     ) -> Variable:
         """Make a variable of the optimizer."""
-        variable = Variable(
-            initializer, shape=shape, dtype=dtype, trainable=False, aggregation=aggregation, layout=layout, name=name
-        )
+        with selection.running(self._iterations.engine):
+            variable = Variable(
+                initializer, shape=shape, dtype=dtype, trainable=False, aggregation=aggregation, layout=layout, name=name
+            )
         variable.path = f"{self.name}/{variable.name}"
         self._variables.append(variable)
         return variable
 
     def add_variable_from_reference(
-        self, reference_variable: Variable, name: str | None = None, initializer: Any = 0.0
+        self, reference_variable: Variable, name: str | None = None, initializer: Any = "zeros"
     ) -> Variable:
         """Make a variable of the shape and dtype of another one, filled with a number or by an initializer."""
-        with selection.running(reference_variable.engine):
-            full = f"{reference_variable.path.replace('/', '_')}_{name or 'slot'}"
-            if isinstance(initializer, (int, float)):
-                value = np.full(reference_variable.shape, initializer, reference_variable.dtype)
-                variable = Variable(value, trainable=False, name=full)
-            else:
-                variable = Variable(
-                    initializer, shape=reference_variable.shape, dtype=reference_variable.dtype, trainable=False, name=full
-                )
-        variable.path = f"{self.name}/{full}"
-        self._variables.append(variable)
-        return variable
+        if isinstance(initializer, (int, float)):
+            initializer = Constant(initializer)
+        full = f"{reference_variable.path.replace('/', '_')}_{name or 'slot'}"
+        return self.add_variable(reference_variable.shape, initializer, reference_variable.dtype, name=full)
 
     def add_optimizer_variables(self, trainable_variables: Sequence[Variable], name: Any, initializer: Any = "zeros") -> Any:
         """Make one slot (or several, for a list of names) for each variable."""
         names = [name] if isinstance(name, str) else list(name)
         kinds = initializer if isinstance(initializer, (list, tuple)) else [initializer] * len(names)
         made = [
-            [self.add_variable_from_reference(v, n, k) for v in trainable_variables] for n, k in zip(names, kinds, strict=True)
+            [self.add_variable_from_reference(variable, *kind) for kind in zip(names, kinds, strict=True)]
+            for variable in trainable_variables
         ]
-        return made[0] if isinstance(name, str) else made
+        by_name = [list(column) for column in zip(*made, strict=True)] or [[] for _ in names]
+        return by_name[0] if isinstance(name, str) else by_name
 
-    def _index(self, variable: Variable) -> int:
-        for index, known in enumerate(self._trained):
-            if known is variable:
-                return index
-        raise StateError(
-            f"The optimizer {self.name!r} was built for other variables and doesn't know {variable.path!r}. "
-            "Compile the model again after changing what is trained."
-        )
+    def _get_variable_index(self, variable: Variable) -> int:
+        """The place of a variable among those that the optimizer was built for."""
+        index = self._places.get(id(variable))
+        if index is None:
+            raise ArgumentError(
+                f"The optimizer {self.name!r} was built for other variables and doesn't know {variable.path!r}. "
+                "Compile the model again after changing what is trained, or make a new optimizer."
+            )
+        return index
 
     def slot(self, name: str, variable: Variable) -> Variable:
         """A slot of a variable."""
-        return self._slots[name][self._index(variable)]
+        return self._slots[name][self._get_variable_index(variable)]
+
+    def track(self, name: str, variable: Variable, value: Any, keep: float) -> Any:
+        """Move a slot, a running mean, toward a value; the part `keep` stays."""
+        slot = self.slot(name, variable)
+        mean = slot.value
+        return slot.assign(mean + (value - mean) * (1 - keep)).value
 
     # -- the learning rate -------------------------------------------------------------------------------------------
 
@@ -228,20 +233,41 @@ class Optimizer(Configurable):
                 self._variables = [v for v in self._variables if v is not self._rate]
             self._rate = value
         else:
-            raise StateError(
+            raise ArgumentTypeError(
                 f"The learning rate of {self.name!r} follows {type(self._rate).__name__} and can't be set to {value!r}. "
                 "Make the optimizer with a float to change it during training."
             )
-
-    def _rate_now(self) -> Any:
-        rate = self.learning_rate
-        return rate.value if isinstance(rate, Variable) else rate
 
     # -- steps -------------------------------------------------------------------------------------------------------
 
     def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
         """Change one variable and its slots."""
         raise NotImplementedError(f"{type(self).__name__} defines no update_step().")
+
+    def once(self, compute: Callable[..., Any], *args: Any) -> Any:
+        """`compute(*args)`, computed once in a step for all variables with the same (identical) arguments."""
+        if self._shared is None:  # outside a step
+            return compute(*args)
+        key = (compute, *map(id, args))
+        if key not in self._shared:
+            self._shared[key] = compute(*args), args  # with the arguments, so that no other object gets their ids
+        return self._shared[key][0]
+
+    def step_count(self, dtype: str) -> Any:
+        """The number of this update, from 1, as a float."""
+        return ops.cast(self.iterations + 1, dtype)
+
+    def assign(self, variable: Variable, value: Any) -> None:
+        """Store a value in a variable."""
+        variable.assign(value)
+
+    def assign_add(self, variable: Variable, value: Any) -> None:
+        """Add to a variable."""
+        variable.assign_add(value)
+
+    def assign_sub(self, variable: Variable, value: Any) -> None:
+        """Subtract from a variable."""
+        variable.assign_sub(value)
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> Any:
         """One step, given pairs of gradients and variables."""
@@ -256,20 +282,35 @@ class Optimizer(Configurable):
             grads: gradients, in the order of the variables; None leaves a variable alone.
             trainable_variables: those with which the optimizer was built if not given.
         """
-        grads = list(grads)
-        if not grads:
-            return
+        pairs = self._pairs(list(grads), trainable_variables)
+        if pairs:
+            self._step(pairs)
+
+    def _pairs(
+        self, grads: list[Any], trainable_variables: Sequence[Variable] | None
+    ) -> list[tuple[Any, Variable]]:
+        """Gradients with their variables, without those that have no gradient; builds the optimizer."""
         if trainable_variables is None:
             if not self.built:
-                raise StateError("apply(grads) needs the variables on its first call: apply(grads, trainable_variables).")
+                raise ArgumentError("apply(grads) needs the variables on its first call: apply(grads, trainable_variables).")
             trainable_variables = self._trained
         variables = list(trainable_variables)
         if len(grads) != len(variables):
             raise ArgumentError(f"apply() got {len(grads)} gradients for {len(variables)} variables.")
         self.build(variables)
-        pairs = self._with_gradient(list(zip(grads, variables, strict=True)))
-        for gradient, variable in [p for p in pairs if p[1].overwrite_with_gradient]:
-            variable.assign(gradient)
+        for variable in variables:
+            self._get_variable_index(variable)
+        missing = [v.path for g, v in zip(grads, variables, strict=True) if g is None]
+        if missing and len(missing) == len(grads):
+            raise ArgumentError("None of the variables has a gradient: the loss doesn't depend on any of them.")
+        if missing:
+            warnings.warn(f"The loss doesn't depend on {missing}; they are left as they are.", stacklevel=3)
+        return [(g, v) for g, v in zip(grads, variables, strict=True) if g is not None]
+
+    def _step(self, pairs: list[tuple[Any, Variable]]) -> None:
+        for gradient, variable in pairs:
+            if variable.overwrite_with_gradient:
+                variable.assign(gradient)
         pairs = [p for p in pairs if not p[1].overwrite_with_gradient]
         if self.loss_scale_factor is not None:
             pairs = [(g / self.loss_scale_factor, v) for g, v in pairs]
@@ -284,22 +325,17 @@ class Optimizer(Configurable):
                 variable.assign(variable.constraint(variable))
         self._iterations.assign_add(1)
 
-    def _with_gradient(self, pairs: list[tuple[Any, Variable]]) -> list[tuple[Any, Variable]]:
-        missing = [v.path for g, v in pairs if g is None]
-        if missing and len(missing) == len(pairs):
-            raise ArgumentError("None of the variables has a gradient: the loss doesn't depend on any of them.")
-        if missing:
-            warnings.warn(f"The loss doesn't depend on {missing}; they are left as they are.", stacklevel=3)
-        return [(g, v) for g, v in pairs if g is not None]
-
     def _update(self, pairs: list[tuple[Any, Variable]]) -> None:
-        rate = self._rate_now()
+        now = self.learning_rate
+        rates = {dtype: ops.cast(now, dtype) for dtype in {v.dtype for _, v in pairs}}
         grads = self._clipped([g for g, _ in pairs])
+        self._shared = {}
         for gradient, (_, variable) in zip(grads, pairs, strict=True):
-            if self.weight_decay is not None and self._decays(variable):
-                value = variable.raw
-                variable.assign(value - value * ops.cast(self.weight_decay * rate, variable.dtype))
-            self.update_step(gradient, variable, ops.cast(rate, variable.dtype))
+            rate, decay = rates[variable.dtype], self.decay_of(variable)
+            if decay is not None and self._decays(variable):
+                variable.assign_sub(variable.raw * (decay * rate))
+            self.update_step(gradient, variable, rate)
+        self._shared = None
 
     def _accumulate(self, pairs: list[tuple[Any, Variable]]) -> None:
         steps = self.gradient_accumulation_steps
@@ -310,13 +346,13 @@ class Optimizer(Configurable):
             self.slot("gradient_accumulator", variable).assign(ops.where(due, ops.zeros_like(total), total))
 
     def _average(self) -> None:
-        momentum = self.ema_momentum
-        first = ops.cast(ops.equal(self._iterations.value, 0), "float32")
+        updates = self.iterations
+        keep = ops.where(ops.equal(updates, 0), 0.0, self.ema_momentum)
         for average, variable in zip(self._slots["average"], self._trained, strict=True):
-            keep = ops.cast((1 - first) * momentum, variable.dtype)
-            average.assign(keep * average.value + (1 - keep) * variable.raw)
+            part = ops.cast(keep, variable.dtype)
+            average.assign(part * average.value + (1 - part) * variable.raw)
         if self.ema_overwrite_frequency:
-            due = ops.equal((self._iterations.value + 1) % self.ema_overwrite_frequency, 0)
+            due = ops.equal((updates + 1) % self.ema_overwrite_frequency, 0)
             assign_where(due, self._overwrite_with_average)
 
     def _overwrite_with_average(self) -> None:
@@ -339,16 +375,20 @@ class Optimizer(Configurable):
         return grads
 
     def exclude_from_weight_decay(self, var_list: Sequence[Variable] | None = None, var_names: Sequence[str] | None = None) -> None:
-        """Never decay these variables, or those whose path matches one of these regular expressions."""
+        """Never decay these variables, or those in whose name one of these regular expressions is found."""
         if self.built:
-            raise StateError("exclude_from_weight_decay() must be called before the optimizer is built.")
-        self._undecayed += [id(v) for v in var_list or ()]
-        self._undecayed += list(var_names or ())
+            raise ArgumentError("exclude_from_weight_decay() must be called before the optimizer is built.")
+        paths, patterns = self._undecayed
+        paths.update(v.path for v in var_list or ())
+        patterns.extend(var_names or ())
 
     def _decays(self, variable: Variable) -> bool:
-        return not any(
-            e == id(variable) if isinstance(e, int) else re.search(e, variable.path) is not None for e in self._undecayed
-        )
+        paths, patterns = self._undecayed
+        return variable.path not in paths and not any(re.search(p, variable.name) for p in patterns)
+
+    def decay_of(self, variable: Variable) -> float | None:
+        """The weight decay of a variable, or None."""
+        return self.weight_decay
 
     def scale_loss(self, loss: Any) -> Any:
         """The loss times the scale factor."""
@@ -361,24 +401,27 @@ class Optimizer(Configurable):
             `(trainable values, optimizer values)` after the step.
         """
         if not self.built:
-            raise StateError("stateless_apply() needs a built optimizer: call build(trainable_variables) first.")
-        for what, values, own in (("trainable_variables", trainable_variables, self._trained), ("optimizer_variables", optimizer_variables, self._variables)):
-            if len(values) != len(own):
-                raise ArgumentError(f"`{what}` must hold {len(own)} values. Received {len(values)}.")
-        scope = StateScope(
-            [*self._trained, *self._variables], [*trainable_variables, *optimizer_variables], state.get() or StateScope((), ())
-        )
+            raise ArgumentError("stateless_apply() needs a built optimizer: call build(trainable_variables) first.")
+        trained, own = self._trained, self.variables
+        for what, values, count in (
+            ("trainable_variables", trainable_variables, len(trained)),
+            ("optimizer_variables", optimizer_variables, len(own)),
+        ):
+            if len(values) != count:
+                raise ArgumentError(f"`{what}` must hold {count} values. Received {len(values)}.")
+        values = [*trainable_variables, *optimizer_variables]
+        scope = StateScope([*trained, *own], values, state.get() or StateScope((), ()))
         with state(scope):
-            self.apply(list(grads), self._trained)
-            return [scope.read(v) for v in self._trained], [scope.read(v) for v in self._variables]
+            self.apply(grads, trained)
+            return [scope.read(v) for v in trained], [scope.read(v) for v in own]
 
     # -- files -------------------------------------------------------------------------------------------------------
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Assign values in the order of `variables`."""
-        if len(weights) != len(self._variables):
-            raise ArgumentError(f"The optimizer {self.name!r} has {len(self._variables)} variables. Received {len(weights)}.")
-        for variable, value in zip(self._variables, weights, strict=True):
+        if len(weights) != len(self.variables):
+            raise ArgumentError(f"The optimizer {self.name!r} has {len(self.variables)} variables. Received {len(weights)}.")
+        for variable, value in zip(self.variables, weights, strict=True):
             variable.assign(value)
 
     def save_own_variables(self, store: Any) -> None:

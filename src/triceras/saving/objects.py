@@ -1,8 +1,8 @@
 """Objects as plain data: what a config in a saved file stands for, both ways.
 
-Reading is inert. A config can name only classes and functions that stand in the public registry and are meant to be
-made from files, that the user registered, or that the user passed as `custom_objects`. Nothing is imported from text,
-no code is stored or loaded, and no argument changes that.
+Reading is inert. A config can name only classes and functions that stand in the public registry and are meant
+to be made from files, that the user registered, or that the user passed as `custom_objects`. Nothing is
+imported from text, no code is stored or loaded, and no argument changes that.
 """
 
 from __future__ import annotations
@@ -28,24 +28,38 @@ T = TypeVar("T")
 
 ROOTS = ("keras", registry.ROOT)
 FUNCTIONS = ("activations", "losses", "metrics", "initializers", "regularizers", "constraints")
-CLASSES = ("layers", "models", "", *FUNCTIONS, "optimizers", "optimizers.schedules", "dtype_policies", "random")
+CLASSES = (
+    "layers",
+    "models",
+    "",
+    *FUNCTIONS,
+    "optimizers",
+    "optimizers.schedules",
+    "dtype_policies",
+    "random",
+)
 HELP = "Pass it as `custom_objects={{{0!r}: ...}}`, or decorate it with `@register_keras_serializable()`."
 
 _registered: dict[str, Any] = {}
 _registered_names: dict[Any, str] = {}
 _scoped: Local[dict[str, Any]] = Local("custom_objects", {})
-_writing: Local[dict[int, tuple[int, Any]] | None] = Local("shared_objects_written", None)
-_reading: Local[dict[int, Any] | None] = Local("shared_objects_read", None)
+_writing: Local[dict[int, tuple[Any, dict[str, Any]]] | None] = Local("shared_objects_written", None)
+_reading: Local[dict[tuple[int, str], Any] | None] = Local("shared_objects_read", None)
 
 
 class UnknownObjectError(NotFoundError, ArgumentTypeError):
     """A config names a class or function that isn't known, or that may not be made from a config."""
 
 
-# -- objects of the user ---------------------------------------------------------------------------------------------
+# -- objects of the user -------------------------------------------------------------------------------------
 
 
-@export("saving.CustomObjectScope", "saving.custom_object_scope", "utils.CustomObjectScope", "utils.custom_object_scope")
+@export(
+    "saving.CustomObjectScope",
+    "saving.custom_object_scope",
+    "utils.CustomObjectScope",
+    "utils.custom_object_scope",
+)
 class CustomObjectScope:
     """A block in which configs may name the given classes and functions.
 
@@ -59,7 +73,9 @@ class CustomObjectScope:
 
     def __init__(self, custom_objects: dict[str, Any]) -> None:
         if not isinstance(custom_objects, dict):
-            raise ArgumentTypeError(f"`custom_objects` must be a dict of objects by name. Received: {custom_objects!r}")
+            raise ArgumentTypeError(
+                f"`custom_objects` must be a dict of objects by name. Received: {custom_objects!r}"
+            )
         self.custom_objects = custom_objects
 
     def __enter__(self) -> CustomObjectScope:
@@ -100,7 +116,9 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
 
     def register(target: T) -> T:
         if inspect.isclass(target) and not hasattr(target, "get_config"):
-            raise ArgumentError(f"The class {target.__name__} can't be registered: it has no `get_config` method.")
+            raise ArgumentError(
+                f"The class {target.__name__} can't be registered: it has no `get_config` method."
+            )
         full = f"{package}>{name or target.__name__}"
         _registered[full] = target
         _registered_names[target] = full
@@ -123,7 +141,7 @@ def get_registered_name(obj: Any) -> str:
 def get_registered_object(
     name: str, custom_objects: dict[str, Any] | None = None, module_objects: dict[str, Any] | None = None
 ) -> Any:
-    """The object of that name: of the running scope, registered, or in one of the dicts; None if there is none.
+    """The object of that name in the running scope, the registered ones or the dicts, else None.
 
     >>> get_registered_object("nothing") is None
     True
@@ -134,11 +152,11 @@ def get_registered_object(
     return None
 
 
-# -- writing ---------------------------------------------------------------------------------------------------------
+# -- writing -------------------------------------------------------------------------------------------------
 
 
 class ObjectSharing:
-    """A block in which an object that occurs twice is written with one number, and is read as one object again."""
+    """A block in which an object that occurs twice is written with a number, and is read as one object again."""
 
     def __enter__(self) -> None:
         self._blocks = (_writing({}), _reading({}))
@@ -192,8 +210,8 @@ def serialize_keras_object(obj: Any) -> Any:
     if hasattr(obj, "get_config") and not inspect.isclass(obj):
         return _serialize_instance(obj)
     raise ArgumentTypeError(
-        f"{shown(obj, 80)} of type {type(obj).__name__} can't be serialized: it isn't plain data, and it has no "
-        "`get_config` method."
+        f"{shown(obj, 80)} of type {type(obj).__name__} can't be serialized: it isn't plain data, and "
+        "it has no `get_config` method."
     )
 
 
@@ -206,8 +224,8 @@ def _serialize_function(function: Any) -> dict[str, Any]:
     name = path.rpartition(".")[2] if path else get_registered_name(function)
     if name == "<lambda>":
         raise ArgumentError(
-            "A lambda can't be serialized, for code is never stored in files. Write it as a function with `def`, and "
-            "decorate it with `@register_keras_serializable()` or pass it as `custom_objects` when loading."
+            "A lambda can't be serialized, for code is never stored in files. Write it as a function with `def`, "
+            "and decorate it with `@register_keras_serializable()` or pass it as `custom_objects` when loading."
         )
     return {"module": "builtins", "class_name": "function", "config": name, "registered_name": "function"}
 
@@ -219,7 +237,10 @@ def _serialize_instance(obj: Any) -> dict[str, Any]:
         namespace, _, name = path.rpartition(".")
         found = {"module": "keras." + namespace if namespace else "keras", "class_name": name}
     else:
-        found = {"module": cls.__module__ if cls.__module__ != "__main__" else None, "class_name": cls.__name__}
+        found = {
+            "module": cls.__module__ if cls.__module__ != "__main__" else None,
+            "class_name": cls.__name__,
+        }
     found["config"] = serialize_keras_object(obj.get_config())
     found["registered_name"] = None if path else get_registered_name(cls)
     for part in ("build_config", "compile_config"):
@@ -227,12 +248,17 @@ def _serialize_instance(obj: Any) -> dict[str, Any]:
         if extra is not None:
             found[part] = serialize_keras_object(extra)
     shared = _writing.get()
-    if shared is not None:  # the object is kept beside its number, so that no other one gets its id
-        found["shared_object_id"] = shared.setdefault(id(obj), (len(shared), obj))[0]
+    if shared is not None:  # the object is kept beside its data, so that no other one gets its id
+        _, first = shared.setdefault(id(obj), (obj, found))
+        if first is not found:
+            number = first.setdefault(
+                "shared_object_id", sum("shared_object_id" in data for _, data in shared.values())
+            )
+            found["shared_object_id"] = number
     return found
 
 
-# -- reading ---------------------------------------------------------------------------------------------------------
+# -- reading -------------------------------------------------------------------------------------------------
 
 
 @export("saving.deserialize_keras_object", "utils.deserialize_keras_object")
@@ -291,9 +317,9 @@ def _plain(tag: str, config: dict[str, Any]) -> Any:
     """The values that JSON has no form for."""
     if tag == "__lambda__":
         raise ArgumentError(
-            "The config holds the code of a lambda, and code from files is never run. Write the function with `def` and "
-            "pass it by `custom_objects` under the name of its layer or class, or build the model in code and load only "
-            "its weights."
+            "The config holds the code of a lambda, and code from files is never run. Write it as a function with "
+            "`def`, save the model with that and pass the function by `custom_objects`, or build the model in code "
+            "and load only its weights."
         )
     try:
         if tag == "__bytes__":
@@ -308,7 +334,9 @@ def _plain(tag: str, config: dict[str, Any]) -> Any:
             array = np.array(config["value"], dtype=standardize_dtype(config["dtype"]))
             return array if tag == "__numpy__" else selection.current().make(array, array.dtype.name)
     except (KeyError, AttributeError, TypeError, ValueError) as error:
-        raise ArgumentTypeError(f"The config of {tag!r} isn't valid: {error!r}. Received: {shown(config)}") from error
+        raise ArgumentTypeError(
+            f"The config of {tag!r} isn't valid: {error!r}. Received: {shown(config)}"
+        ) from error
     raise UnknownObjectError(f"A config of the kind {tag!r} can't be read. Received: {shown(config)}")
 
 
@@ -330,34 +358,48 @@ def public_function(name: str, namespaces: tuple[str, ...]) -> Any:
 
 
 def _instance(config: dict[str, Any], name: str, inner: dict[str, Any]) -> Any:
-    shared, number = _reading.get(), config.get("shared_object_id")
-    if shared is not None and isinstance(number, int) and number in shared:
-        return shared[number]
+    shared, key = _reading.get(), (config.get("shared_object_id"), name)
+    if shared is None or not isinstance(key[0], int):
+        return _made(config, name, inner)
+    if key not in shared:
+        shared[key] = _made(config, name, inner)
+    return shared[key]
+
+
+def _made(config: dict[str, Any], name: str, inner: dict[str, Any]) -> Any:
     cls = _class(config.get("module"), name, config.get("registered_name"))
     if isinstance(cls, types.FunctionType):  # custom objects may hold functions where files name a class
         return cls
     make = getattr(cls, "from_config", None)
     if make is None:
-        raise ArgumentTypeError(f"The class {name!r} has no `from_config` method, so no config can stand for it.")
+        raise ArgumentTypeError(
+            f"The class {name!r} has no `from_config` method, so no config can stand for it."
+        )
     try:
-        if getattr(make, "__func__", None) is Configurable.from_config.__func__:  # others read their own parts
+        if (
+            getattr(make, "__func__", None) is Configurable.from_config.__func__
+        ):  # others read their own parts
             inner = {key: _read(value) for key, value in inner.items()}
         made = make(inner)
         for part in ("build", "compile"):
             extra = config.get(f"{part}_config")
-            if extra and hasattr(made, f"{part}_from_config") and not (part == "build" and getattr(made, "built", False)):
+            if (
+                extra
+                and hasattr(made, f"{part}_from_config")
+                and not (part == "build" and getattr(made, "built", False))
+            ):
                 getattr(made, f"{part}_from_config")(extra)
     except (TypeError, KeyError, AttributeError, IndexError) as error:
         if isinstance(error, TricerasError):
             raise
-        raise ArgumentTypeError(f"{name} can't be made from its config: {error!r}. Received: {shown(inner)}") from error
-    if shared is not None and isinstance(number, int):
-        shared[number] = made
+        raise ArgumentTypeError(
+            f"{name} can't be made from its config: {error!r}. Received: {shown(inner)}"
+        ) from error
     return made
 
 
 def _class(module: Any, name: str, registered: Any) -> Any:
-    """The class that a config names: the user's own, else a public one that is meant to be made from configs."""
+    """The class that a config names: the user's own, else a public one that configs may construct."""
     for key in (registered, name):
         found = get_registered_object(key) if isinstance(key, str) else None
         if found is not None:
@@ -370,7 +412,7 @@ def _class(module: Any, name: str, registered: Any) -> Any:
 
 
 def _namespaces(module: Any) -> tuple[str, ...]:
-    """Public namespaces that a module name in a config can mean; internal module names mean those above them."""
+    """Public namespaces that a config's module name can mean; internal names mean those above them."""
     if module is None:
         return CLASSES
     root, *parts = module.split(".") if isinstance(module, str) else [None]
@@ -390,11 +432,11 @@ def public_class(name: str, namespaces: tuple[str, ...]) -> Any:
     return None
 
 
-# -- `get`, `serialize` and `deserialize` of a namespace ---------------------------------------------------------------
+# -- `get`, `serialize` and `deserialize` of a namespace -----------------------------------------------------
 
 
 class Family:
-    """What the modules `initializers`, `regularizers` ... do alike: find an object by name, config, class or itself.
+    """What `initializers`, `regularizers` ... do alike: find an object by name, config, class or itself.
 
     Args:
         namespace: the public namespace in which names are looked up.
@@ -406,7 +448,7 @@ class Family:
         self.namespace, self.what, self.aliases = namespace, what, aliases or {}
 
     def named(self, name: str) -> Any:
-        """The object that a name stands for: a new instance of a class, or a function; None if there is none."""
+        """What a name stands for: a new instance of a class, or a function; None if there is none."""
         public = (self.aliases.get(name, name), (self.namespace,))
         found = get_registered_object(name) or public_class(*public) or public_function(*public)
         return found() if inspect.isclass(found) else found
@@ -426,13 +468,24 @@ class Family:
             return self.deserialize(identifier)
         if callable(identifier):
             return identifier() if inspect.isclass(identifier) else identifier
-        raise ArgumentError(f"A {self.what} is given by name, config, class or callable. Received: {shown(identifier)}")
+        raise ArgumentError(
+            f"A {self.what} is given by name, config, class or callable. Received: {shown(identifier)}"
+        )
 
     def deserialize(self, config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
         """The object for what `serialize` returned, or for a name."""
         if isinstance(config, dict) and not {"class_name", "config"} <= set(config):
-            raise ArgumentError(f"A config of a {self.what} has `class_name` and `config`. Received: {shown(config)}")
-        if isinstance(config, dict) and "module" not in config and public_class(config["class_name"], (self.namespace,)):
-            config = {**config, "module": f"{registry.ROOT}.{self.namespace}"}  # an old form, without the module
+            raise ArgumentError(
+                f"A config of a {self.what} has `class_name` and `config`. Received: {shown(config)}"
+            )
+        if (
+            isinstance(config, dict)
+            and "module" not in config
+            and public_class(config["class_name"], (self.namespace,))
+        ):
+            config = {
+                **config,
+                "module": f"{registry.ROOT}.{self.namespace}",
+            }  # an old form, without the module
         with CustomObjectScope(custom_objects or {}):
             return self.get(config) if isinstance(config, str) else _read(config)

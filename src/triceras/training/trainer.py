@@ -175,6 +175,14 @@ class Trainer:
             results.update(self._compiled_metrics.result())
         return results
 
+    def _listed(self, logs: dict[str, Any]) -> Any:
+        """Logs as a list, or a single number: the loss, the layers' metrics and single losses, the others by name."""
+        compiled = [] if self._compiled_metrics is None else self._compiled_metrics.metrics
+        first = [m.name for m in self.metrics if not any(m is c for c in compiled)]
+        names = [n for n in first if n in logs] + sorted(n for n in logs if n not in first)
+        values = [logs[n] for n in names]
+        return values[0] if len(values) == 1 else values
+
     # -- steps -------------------------------------------------------------------------------------------------------
 
     def train_step(self, data: Any) -> dict[str, Any]:
@@ -227,7 +235,7 @@ class Trainer:
             step = getattr(self, f"{mode}_step")
 
             def run(*batch: Any) -> Any:
-                result = step(batch if len(batch) > 1 or mode == "predict" else batch)
+                result = step(batch)
                 self._clear_losses()
                 return result
 
@@ -400,8 +408,7 @@ class Trainer:
                 feed.close()
         if return_dict:
             return results
-        values = list(results.values())
-        return values[0] if len(values) == 1 else values
+        return self._listed(results)
 
     def _evaluate(self, feed: Feed, callbacks: CallbackList) -> dict[str, Any]:
         self.reset_metrics()
@@ -468,8 +475,7 @@ class Trainer:
             logs = {k: float(self.engine.to_numpy(v)) for k, v in self._loop(mode).step(batch).items()}
         if return_dict:
             return logs
-        values = list(logs.values())
-        return values[0] if len(values) == 1 else values
+        return self._listed(logs)
 
 
 def value_and_grad_error(engine: Any) -> None:

@@ -31,7 +31,7 @@ class JaxEngine(Engine):
     def make(self, value: Any, dtype: str | None = None) -> Any:
         if isinstance(value, jax.Array):
             return value if dtype is None or value.dtype == dtype else value.astype(canonical(dtype))
-        array = np.asarray(value)
+        array = np.asarray(value, dtype=dtype if type(value) is int else None)  # integers out of range raise
         return jnp.asarray(array, dtype=canonical(dtype or array.dtype))
 
     def hold(self, value: np.ndarray) -> Any:

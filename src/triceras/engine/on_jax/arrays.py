@@ -207,14 +207,16 @@ NATIVES: dict[str, Callable[..., Any]] = {
     **{
         f.__name__: f
         for f in (
-            cast, full, reshape, transpose, broadcast_to, tile, pad, view, get_item, gather_items, where, nonzero, unique,
+            cast, full, reshape, transpose, broadcast_to, tile, pad, view, get_item, where, nonzero, unique,
             slice_update, scatter_update, argsort, tensordot, einsum, det, slogdet, inv, pinv, cholesky, svd,
             eig, eigh, lu_factor,
         )
     },
+    "_gather_items": gather_items,
     "slice": slice_block,
     "_searchsorted": searchsorted,
     "_qr": qr,
     "_solve": solve,
     "_solve_triangular": solve_triangular,
+    "stop_gradient": lax.stop_gradient,
 }  # fmt: skip

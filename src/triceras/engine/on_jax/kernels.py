@@ -1,13 +1,14 @@
-"""Convolution, pooling and moments for JAX, written so that XLA's CPU compiler is fast on them and on their gradients.
+"""Pooling, convolution and moments for JAX, so written that XLA is fast on CPUs, gradients too.
 
-XLA has two traps on the CPU. The gradient of max pooling becomes a scatter, and convolutions whose axes are in
-an unusual order, as in JAX's gradients, run in naive loops when they stand inside `scan` or `while`. Nothing here
-replaces JAX's differentiation to avoid them: the tangents are written such that their *transposes*, which JAX
-derives, are elementwise work and convolutions in the usual order. Forward mode, higher derivatives and `vmap`
-therefore work, and the same code serves inside and outside of loops. On other devices XLA's own operations run.
+XLA has two traps on the CPU. The gradient of max pooling becomes a scatter, and convolutions whose axes are
+in an unusual order, as in JAX's gradients, become naive loops when they stand inside `scan` or `while`.
+Nothing here replaces JAX's differentiation to avoid them: the tangents are written such that their
+*transposes*, which JAX derives, are elementwise work and convolutions in the usual order. Forward mode,
+higher derivatives and `vmap` therefore work, and the same code serves inside and outside of loops. On other
+devices XLA's own operations run.
 
-Tensors are channels-last with one to three spatial dimensions; sizes are tuples with an entry for each of these;
-`padding` is "valid" or "same".
+Tensors are channels-last with one to three spatial dimensions; sizes are tuples with an entry for each of
+these; `padding` is "valid" or "same".
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ def _pads(shape: Sequence[int], window: Sizes, strides: Sizes, padding: str) -> 
 def _spatial_pad(x: jax.Array, pads: Pads, value: float) -> jax.Array:
     if not any(map(any, pads)):
         return x
-    return lax.pad(x, jnp.array(value, x.dtype), [(0, 0, 0), *((low, high, 0) for low, high in pads), (0, 0, 0)])
+    return lax.pad(
+        x, jnp.array(value, x.dtype), [(0, 0, 0), *((low, high, 0) for low, high in pads), (0, 0, 0)]
+    )
 
 
 def _span(size: Sizes, dilation: Sizes) -> Sizes:
@@ -61,7 +64,9 @@ def _windows(x: jax.Array, axes: Sizes, size: Sizes, strides: Sizes, dilation: S
         yield lax.slice(x, start, stop, step)
 
 
-def _reduce_window(x: jax.Array, start: float, reduce: Callable, size: Sizes, strides: Sizes, pads: Pads) -> jax.Array:
+def _reduce_window(
+    x: jax.Array, start: float, reduce: Callable, size: Sizes, strides: Sizes, pads: Pads
+) -> jax.Array:
     start = x.dtype.type(start)  # no array: JAX knows the derivative only where it can see this value
     return lax.reduce_window(x, start, reduce, (1, *size, 1), (1, *strides, 1), ((0, 0), *pads, (0, 0)))
 
@@ -82,14 +87,17 @@ def _moments_jvp(axes: Sizes, keepdims: bool, primals: tuple, tangents: tuple) -
     """The variance does not change with the mean, which JAX cannot know and sums up in vain."""
     (x,), (dx,) = primals, tangents
     deviation = x - moments(x, axes, True)[0]
-    return moments(x, axes, keepdims), (dx.mean(axes, keepdims=keepdims), (2 * deviation * dx).mean(axes, keepdims=keepdims))
+    return moments(x, axes, keepdims), (
+        dx.mean(axes, keepdims=keepdims),
+        (2 * deviation * dx).mean(axes, keepdims=keepdims),
+    )
 
 
 # ---------------------------------------------------------------- pooling
 
 
 def max_pool_general(inputs: jax.Array, pool_size: Sizes, strides: Sizes, padding: str) -> jax.Array:
-    """Largest element of each window; its gradient goes to the first of several equal ones, in row-major order."""
+    """Largest element of each window; the gradient goes to the first of equal ones, in row-major order."""
     pads = _pads(inputs.shape[1:-1], pool_size, strides, padding)
     lowest = -jnp.inf if jnp.issubdtype(inputs.dtype, jnp.inexact) else jnp.iinfo(inputs.dtype).min
     if not _on_cpu() or max(pool_size) > _MOST_SLICES:
@@ -112,11 +120,13 @@ def average_pool_general(inputs: jax.Array, pool_size: Sizes, strides: Sizes, pa
 
 
 def _pool(pool: Callable, x: jax.Array, size: Sizes, strides: Sizes) -> jax.Array:
-    """Pool all axes at once where windows are small and apart, else one after the other, which is then less work."""
+    """Pool all axes at once where windows are small and apart, else one by one, which is then less work."""
     axes = tuple(range(1, x.ndim - 1))
     if math.prod(size) <= _MOST_SLICES and all(length <= stride for length, stride in zip(size, strides)):
         return pool(x, axes, size, strides)
-    for axis, length, stride in reversed(list(zip(axes, size, strides))):  # last axis first: ties go to the first row
+    for axis, length, stride in reversed(
+        list(zip(axes, size, strides))
+    ):  # last axis first: ties go to the first row
         x = pool(x, (axis,), (length,), (stride,))
     return x
 
@@ -169,7 +179,10 @@ def _pool_tangent(
         part, number, inside = blocks, 0, True
         for axis, b, length, stride in zip(inner, block, size, strides):
             part = lax.slice_in_dim(part, b, b + shape[axis - 1 - inner.index(axis)], axis=axis - 1)
-            cell = lax.broadcasted_iota(jnp.uint8, (stride,) + (1,) * (x.ndim + len(axes) - axis - 1), 0) + b * stride
+            cell = (
+                lax.broadcasted_iota(jnp.uint8, (stride,) + (1,) * (x.ndim + len(axes) - axis - 1), 0)
+                + b * stride
+            )
             number, inside = number * length + cell, inside & (cell < length)
         if winner is not None:
             inside &= jnp.expand_dims(winner, inner) == number
@@ -187,7 +200,7 @@ def conv_general(
     size = kernel.shape[:-2]
     pads = _pads(inputs.shape[1:-1], _span(size, dilation), strides, padding)
     depthwise = kernel.shape[-2] == 1 and math.prod(size) <= _MOST_SLICES
-    if not _on_cpu() or groups > _MOST_GROUPS and not depthwise:
+    if not _on_cpu() or (groups > _MOST_GROUPS and not depthwise):
         layout = _layout(inputs.ndim, "NC", "IO", "NC")
         return lax.conv_general_dilated(
             inputs, kernel, strides, pads, (1,) * len(size), dilation, layout, feature_group_count=groups
@@ -210,8 +223,8 @@ def conv_transpose_general(
 ) -> jax.Array:
     """Transposed convolution; `kernel` is spatial + (channels of the output, channels of `inputs`).
 
-    The size of the output is the input's times the stride ("same"), or (input - 1) * stride + the larger of stride
-    and span of the kernel ("valid"). `output_padding` chooses another one: so many cells more than
+    The size of the output is the input's times the stride ("same"), or (input - 1) * stride + the larger of
+    stride and span of the kernel ("valid"). `output_padding` chooses another one: so many cells more than
     (input - 1) * stride + span % 2 ("same") or + span ("valid").
     """
     pads = []
@@ -232,28 +245,36 @@ def conv_transpose_general(
 
 
 def _layout(ndim: int, inputs: str, kernel: str, outputs: str) -> tuple[str, str, str]:
-    """Names of the axes for `lax.conv_general_dilated`, given the first and last one, or two last ones, of each."""
+    """Names of the axes for `lax.conv_general_dilated`, given the ones that are not spatial."""
     space = "DHW"[5 - ndim :]
     return inputs[0] + space + inputs[1], space + kernel, outputs[0] + space + outputs[1]
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3, 4, 5))
-def _conv(x: jax.Array, kernel: jax.Array, strides: Sizes, pads: Pads, dilation: Sizes, spread: Sizes) -> jax.Array:
+def _conv(
+    x: jax.Array, kernel: jax.Array, strides: Sizes, pads: Pads, dilation: Sizes, spread: Sizes
+) -> jax.Array:
     """Convolution of `x`, after `spread` - 1 zeros between its cells."""
     layout = _layout(x.ndim, "NC", "IO", "NC")
     return lax.conv_general_dilated(x, kernel, strides, pads, spread, dilation, layout)
 
 
 @_conv.defjvp
-def _conv_jvp(strides: Sizes, pads: Pads, dilation: Sizes, spread: Sizes, primals: tuple, tangents: tuple) -> tuple:
-    """The axes are reordered here, under the same names, so that they are in the usual order in the transposes.
+def _conv_jvp(
+    strides: Sizes, pads: Pads, dilation: Sizes, spread: Sizes, primals: tuple, tangents: tuple
+) -> tuple:
+    """The axes are reordered here, under their names, so that they have the usual order in the transposes.
 
-    There the output's tangent takes the place of the kernel or of the input, and batch and channels change roles.
-    A large batch goes in pieces, because the kernel's gradient sums over it and is slow beyond the cache.
+    There the output's tangent takes the place of the kernel or of the input, and batch and channels change
+    roles. A large batch goes in pieces: the kernel's gradient sums over it and is slow beyond the cache.
     """
     (x, kernel), (dx, dkernel) = primals, tangents
     run = functools.partial(
-        lax.conv_general_dilated, window_strides=strides, padding=pads, lhs_dilation=spread, rhs_dilation=dilation
+        lax.conv_general_dilated,
+        window_strides=strides,
+        padding=pads,
+        lhs_dilation=spread,
+        rhs_dilation=dilation,
     )
     from_x = run(dx, jnp.swapaxes(kernel, -1, -2), dimension_numbers=_layout(x.ndim, "NC", "OI", "NC"))
     space = "DHW"[5 - x.ndim :]

@@ -16,9 +16,36 @@ _SAME_NAME = """
     tanh trunc
 """
 
-NATIVES: dict[str, Callable[..., Any]] = {name: getattr(jnp, name) for name in _SAME_NAME.split()} | {
+
+def _over(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A reduction whose axes may also be a list."""
+    return lambda x, axis=None, **options: function(x, tuple(axis) if isinstance(axis, list) else axis, **options)
+
+
+_SEGMENT = {
+    "sum": jax.ops.segment_sum,
+    "prod": jax.ops.segment_prod,
+    "max": jax.ops.segment_max,
+    "min": jax.ops.segment_min,
+}
+
+
+def _segment(data: jax.Array, segment_ids: jax.Array, num_segments: int, sorted: bool, reduction: str) -> jax.Array:
+    return _SEGMENT[reduction](data, segment_ids, num_segments, indices_are_sorted=sorted)
+
+
+NATIVES: dict[str, Callable[..., Any]] = {
+    **{name: getattr(jnp, name) for name in _SAME_NAME.split()},
+    **{name: _over(getattr(jnp, name)) for name in "all any argmax argmin max mean min sum".split()},
+    "_correlate": jnp.correlate,
+    "_cumprod": jnp.cumprod,
+    "_cumsum": jnp.cumsum,
+    "_prod": _over(jnp.prod),
+    "_segment": _segment,
+    "_top_k": lambda x, k: tuple(jax.lax.top_k(x, k)),
     "erf": jax.jit(jax.lax.erf),
     "erfc": jax.jit(jax.lax.erfc),
     "erfinv": jax.jit(jax.lax.erf_inv),
+    "logsumexp": _over(jax.scipy.special.logsumexp),
     "rsqrt": jax.jit(jax.lax.rsqrt),
 }

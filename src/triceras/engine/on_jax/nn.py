@@ -1,10 +1,27 @@
-"""Native nn ops."""
+"""JAX's own activations, and convolution and pooling from `kernels`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-import jax.numpy as jnp
+import jax
 
-NATIVES: dict[str, Callable[..., Any]] = {name: getattr(jnp, name) for name in "".split()}
+from triceras.engine.on_jax import kernels
+
+
+def _over_axes(run: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+    """`run` with lists as axes too."""
+    return lambda x, axis: run(x, axis=tuple(axis) if isinstance(axis, list) else axis)
+
+
+NATIVES: dict[str, Callable[..., Any]] = {
+    "relu": jax.nn.relu,
+    "sigmoid": jax.nn.sigmoid,
+    "softmax": _over_axes(jax.nn.softmax),
+    "log_softmax": _over_axes(jax.nn.log_softmax),
+    "conv_general": kernels.conv_general,
+    "conv_transpose_general": kernels.conv_transpose_general,
+    "max_pool_general": kernels.max_pool_general,
+    "average_pool_general": kernels.average_pool_general,
+}

@@ -1,5 +1,5 @@
 """JAX's own versions of ops, by name. Tensors come by position, static arguments by keyword."""
 
-from triceras.engine.on_jax import arrays, math, nn, random
+from triceras.engine.on_jax import arrays, control, math, nn, random
 
-NATIVES = math.NATIVES | arrays.NATIVES | nn.NATIVES | random.NATIVES
+NATIVES = math.NATIVES | arrays.NATIVES | control.NATIVES | nn.NATIVES | random.NATIVES

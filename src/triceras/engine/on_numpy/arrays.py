@@ -229,14 +229,16 @@ NATIVES: dict[str, Callable[..., Any]] = {
     **{
         f.__name__: f
         for f in (
-            cast, full, reshape, broadcast_to, tile, pad, view, get_item, gather_items, where, nonzero, unique, take,
+            cast, full, reshape, broadcast_to, tile, pad, view, get_item, where, nonzero, unique, take,
             slice_update, scatter_update, argsort, tensordot, einsum, det, slogdet, pinv, cholesky, svd, eig,
             eigh, lu_factor,
         )
     },
+    "_gather_items": gather_items,
     "slice": slice_block,
     "_searchsorted": searchsorted,
     "inv": np.linalg.inv,
     "_qr": qr,
     "_solve": np.linalg.solve,
+    "stop_gradient": lambda variable: variable,
 }  # fmt: skip

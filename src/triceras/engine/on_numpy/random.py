@@ -16,7 +16,7 @@ def _generator(seed: np.ndarray) -> np.random.Generator:
 
 
 def random_bits(seed: np.ndarray, *, shape: Sizes) -> np.ndarray:
-    return np.asarray(_generator(seed).integers(2**16, size=shape, dtype="uint16"))
+    return np.asarray(_generator(seed).integers(2**32, size=shape, dtype="uint32"))
 
 
 def random_uniform(seed: np.ndarray, *, shape: Sizes, dtype: str) -> np.ndarray:
@@ -36,7 +36,9 @@ def random_integers(
     seed: np.ndarray, minval: np.ndarray, maxval: np.ndarray, *, shape: Sizes, dtype: str
 ) -> np.ndarray:
     low = minval.astype("int64")
-    return np.asarray(_generator(seed).integers(low, np.maximum(maxval.astype("int64"), low + 1), shape)).astype(dtype)
+    return np.asarray(
+        _generator(seed).integers(low, np.maximum(maxval.astype("int64"), low + 1), shape)
+    ).astype(dtype)
 
 
 def random_gamma(seed: np.ndarray, alpha: np.ndarray, *, shape: Sizes, dtype: str) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""Programs built on the public API: the command line and what it runs."""

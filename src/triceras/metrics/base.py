@@ -1,0 +1,291 @@
+"""What all metrics share: state in variables, results from it, configs, and metrics that are means."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from triceras import dtype_policies, initializers, ops
+from triceras.core import config
+from triceras.core.capture import Configurable, accepts
+from triceras.core.errors import ArgumentError
+from triceras.core.masks import get_mask
+from triceras.core.registry import export, path_of
+from triceras.core.scope import to_snake_case, unique_name
+from triceras.engine.contract import StateScope, state
+from triceras.losses.base import apply_mask, both
+from triceras.saving import objects
+from triceras.variable import Variable, name_scope
+
+
+@export("Metric", "metrics.Metric")
+class Metric(Configurable):
+    """Base of all metrics: a quantity gathered over batches.
+
+    Subclass it: make state in `__init__` with `add_weight`, change it in `update_state`, compute from it in `result`.
+
+    Args:
+        dtype: dtype or dtype policy of the state; floatx if not given.
+        name: made from the class name if not given.
+
+    >>> class Largest(Metric):
+    ...     def __init__(self, **kwargs):
+    ...         super().__init__(**kwargs)
+    ...         self.value = self.add_weight(name="value")
+    ...     def update_state(self, y_true, y_pred, sample_weight=None):
+    ...         self.value.assign(ops.maximum(self.value, ops.max(y_pred)))
+    ...     def result(self):
+    ...         return self.value.value
+    >>> float(Largest()([0.0], [3.0]))
+    3.0
+    """
+
+    _direction: str | None = None  # "up" or "down": which way is better, for callbacks with mode="auto"
+    unsaved: tuple[str, ...] = ()  # arguments that the reference's configs lack: saved only where they aren't the default
+
+    def __init__(self, dtype: Any = None, name: str | None = None) -> None:
+        self.name = name or unique_name(to_snake_case(type(self).__name__))
+        self._dtype_policy = dtype_policies.get(dtype or config.floatx())
+        self._own_variables: list[Variable] = []
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of the state and of the result."""
+        return self._dtype_policy.compute_dtype
+
+    # -- state -------------------------------------------------------------------------------------------------------
+
+    def add_variable(
+        self,
+        shape: Sequence[int],
+        initializer: Any = None,
+        dtype: Any = None,
+        aggregation: str = "sum",
+        name: str | None = None,
+    ) -> Variable:
+        """Make a variable of this metric.
+
+        Args:
+            shape: sizes.
+            initializer: name or callable; zeros if not given.
+            dtype: the metric's dtype if not given.
+            aggregation: how replicas combine.
+            name: made automatically if not given.
+        """
+        with name_scope(self.name.replace("/", "_")):
+            made = Variable(
+                initializers.get(initializer or "zeros"),
+                shape=tuple(shape),
+                dtype=dtype or self.dtype,
+                trainable=False,
+                autocast=False,
+                aggregation=aggregation,
+                name=name,
+            )
+        self._own_variables.append(made)
+        return made
+
+    def add_weight(
+        self, shape: Sequence[int] = (), initializer: Any = None, dtype: Any = None, name: str | None = None
+    ) -> Variable:
+        """Make a variable of this metric, a scalar unless a shape is given."""
+        return self.add_variable(shape=shape, initializer=initializer, dtype=dtype, name=name)
+
+    def build_state(self, y_true_shape: Sequence[int | None], y_pred_shape: Sequence[int | None]) -> None:
+        """Make what state depends on the shapes of a batch; does nothing the second time."""
+
+    @property
+    def variables(self) -> list[Variable]:
+        """The variables of this metric and of the metrics that its attributes hold."""
+        found = {id(v): v for v in self._own_variables}
+        for value in self.__dict__.values():
+            for held in value if isinstance(value, (list, tuple)) else (value,):
+                if isinstance(held, Variable):
+                    found[id(held)] = held
+                elif isinstance(held, Metric):
+                    found |= {id(v): v for v in held.variables}
+        return list(found.values())
+
+    def reset_state(self) -> None:
+        """Start anew."""
+        for variable in self.variables:
+            variable.assign(ops.zeros(variable.shape, dtype=variable.dtype))
+
+    def update_state(self, *args: Any, **kwargs: Any) -> None:
+        """Take a batch into account."""
+        raise NotImplementedError(f"{type(self).__name__} defines no update_state().")
+
+    def result(self) -> Any:
+        """The value so far: a scalar tensor, or a dict of them."""
+        raise NotImplementedError(f"{type(self).__name__} defines no result().")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Take a batch into account and return the value so far."""
+        self.update_state(*args, **kwargs)
+        return self.result()
+
+    # -- without changing the variables ------------------------------------------------------------------------------
+
+    def stateless_update_state(self, metric_variables: Sequence[Any], *args: Any, **kwargs: Any) -> list[Any]:
+        """The variables' values after a batch, from given ones; the variables stay as they are.
+
+        >>> mean = get("mean")
+        >>> [float(v) for v in mean.stateless_update_state([4.0, 1.0], [6.0])]
+        [10.0, 2.0]
+        """
+        return self._stateless(metric_variables, lambda: self.update_state(*args, **kwargs))[1]
+
+    def stateless_result(self, metric_variables: Sequence[Any]) -> Any:
+        """The result for given values of the variables.
+
+        >>> float(get("mean").stateless_result([10.0, 2.0]))
+        5.0
+        """
+        return self._stateless(metric_variables, self.result)[0]
+
+    def stateless_reset_state(self) -> list[Any]:
+        """The variables' values at the start.
+
+        >>> [float(v) for v in get("mean").stateless_reset_state()]
+        [0.0, 0.0]
+        """
+        return self._stateless([v.value for v in self.variables], self.reset_state)[1]
+
+    def _stateless(self, values: Sequence[Any], run: Callable[[], Any]) -> tuple[Any, list[Any]]:
+        variables = self.variables
+        if len(values) != len(variables):
+            raise ArgumentError(
+                f"Metric {self.name!r} has {len(variables)} variables. Received {len(values)} values in `metric_variables`."
+            )
+        tensors = [
+            ops.convert_to_tensor(getattr(x, "value", x) if isinstance(x, Variable) else x, dtype=v.dtype)
+            for v, x in zip(variables, values, strict=True)
+        ]
+        scope = StateScope(variables, tensors, state.get() or StateScope((), ()))
+        with state(scope):
+            result = run()
+            return result, [scope.read(v) for v in variables]
+
+    # -- configs -----------------------------------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, as `from_config` takes them."""
+        cls = type(self)
+        found = {**super().get_config(), "name": self.name, "dtype": self.dtype}
+        parameters = inspect.signature(cls).parameters
+        return {
+            k: objects.serialize_keras_object(v)
+            for k, v in found.items()
+            if accepts(cls, k) and (k not in self.unsaved or v != parameters[k].default)
+        }
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}>"
+
+
+# -- sums and means ---------------------------------------------------------------------------------------------------
+
+
+@export("metrics.Sum")
+class Sum(Metric):
+    """The sum of all values, times their weights.
+
+    >>> float(Sum()([1.0, 2.0], sample_weight=[1.0, 3.0]))
+    7.0
+    """
+
+    def __init__(self, name: str | None = "sum", dtype: Any = None) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self.total = self.add_weight(name="total")
+
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+        """Add values.
+
+        Args:
+            values: numbers of any shape.
+            sample_weight: factors, of the same shape or with fewer axes.
+        """
+        mask = get_mask(values)
+        values = ops.cast(ops.convert_to_tensor(values), self.dtype)
+        weight = apply_mask(sample_weight, mask, values, self.name)
+        self.total.assign_add(ops.sum(values if weight is None else values * weight))
+
+    def result(self) -> Any:
+        """The sum."""
+        return self.total.value
+
+
+@export("metrics.Mean")
+class Mean(Metric):
+    """The weighted mean of all values. Values with several axes are first averaged for each entry of the first axis.
+
+    >>> mean = Mean()
+    >>> mean.update_state([1.0, 3.0])
+    >>> float(mean([8.0], sample_weight=[2.0]))
+    5.0
+    """
+
+    def __init__(self, name: str | None = "mean", dtype: Any = None) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self.total = self.add_weight(name="total")
+        self.count = self.add_weight(name="count")
+
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+        """Take values into account.
+
+        Args:
+            values: numbers of any shape.
+            sample_weight: weights, of the same shape or with fewer axes.
+        """
+        mask = get_mask(values)
+        values = ops.cast(ops.convert_to_tensor(values), self.dtype)
+        weight = apply_mask(sample_weight, mask, values, self.name)
+        rows, size = ops.shape(values)[0] if values.shape else 1, math.prod(ops.shape(values))
+        if weight is None:
+            self.total.assign_add(ops.sum(values) / (size / rows))
+            self.count.assign_add(rows)
+            return
+        each = size / rows if weight.shape else size  # values that count as one: those of an entry, or all under one weight
+        self.total.assign_add(ops.sum(values * weight) / each)
+        self.count.assign_add(ops.sum(weight) * (size / math.prod(ops.shape(weight)) / each))
+
+    def result(self) -> Any:
+        """The mean; 0 if there were no values."""
+        return ops.divide_no_nan(self.total.value, self.count.value)
+
+
+@export("metrics.MeanMetricWrapper")
+class MeanMetricWrapper(Mean):
+    """The mean of a function's values for each sample.
+
+    Args:
+        fn: a function of `(y_true, y_pred, **kwargs)`.
+        name: made from the class name if not given.
+        dtype: dtype or dtype policy; floatx if not given.
+        **kwargs: passed to the function.
+
+    >>> from triceras import losses
+    >>> float(MeanMetricWrapper(losses.huber, delta=2.0)([[0.0]], [[4.0]]))
+    6.0
+    """
+
+    def __init__(self, fn: Callable[..., Any], name: str | None = None, dtype: Any = None, **kwargs: Any) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self._fn, self._fn_kwargs = fn, kwargs
+        if (path_of(fn) or "").startswith("losses."):
+            self._direction = "down"
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Take a batch into account.
+
+        Args:
+            y_true: targets.
+            y_pred: predictions; where a mask is attached, only the entries it keeps count.
+            sample_weight: weights for samples or for values.
+        """
+        values = ops.convert_to_tensor(self._fn(y_true, y_pred, **self._fn_kwargs))
+        mask = both(get_mask(y_pred), get_mask(values))
+        weight = apply_mask(sample_weight, mask, ops.cast(values, self.dtype), self.name) if mask is not None else sample_weight
+        super().update_state(values, sample_weight=weight)

@@ -1,0 +1,172 @@
+"""Weights files (HDF5), written plainly and read with distrust."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import h5py
+import ml_dtypes
+import numpy as np
+
+from triceras.core.errors import FileFormatError
+
+MOST_OBJECTS, DEEPEST = 200_000, 64
+SMALL = 64 << 20  # bytes that a file may always declare; more only in proportion to its own size
+MOST_RATIO = 100
+
+
+class Group:
+    """The numbered arrays of one layer, as `save_own_variables` and `load_own_variables` see them."""
+
+    def __init__(self, group: h5py.Group | None) -> None:
+        self._group = group
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        array = np.asarray(value)
+        if array.dtype == ml_dtypes.bfloat16:  # HDF5 has no such type: the bytes, and a note
+            dataset = self._group.create_dataset(key, data=array.view("V2"))
+            dataset.attrs["dtype"] = "bfloat16"
+        else:
+            self._group.create_dataset(key, data=array)
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        if self._group is None or key not in self._group:
+            raise KeyError(key)
+        dataset = self._group[key]
+        array = np.asarray(dataset)
+        if dataset.attrs.get("dtype") == "bfloat16":
+            array = array.view(ml_dtypes.bfloat16)
+        return array
+
+    def __contains__(self, key: str) -> bool:
+        return self._group is not None and key in self._group
+
+    def __len__(self) -> int:
+        return len(self.keys())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def keys(self) -> list[str]:
+        """Names of the arrays."""
+        return [] if self._group is None else list(self._group.keys())
+
+    def items(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Names and arrays."""
+        return ((key, self[key]) for key in self.keys())
+
+    def values(self) -> Iterator[np.ndarray]:
+        """The arrays."""
+        return (self[key] for key in self.keys())
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """An array, or a default."""
+        return self[key] if key in self else default
+
+
+class Writer:
+    """A new weights file."""
+
+    def __init__(self, file: str | Path | IO[bytes]) -> None:
+        self._file = h5py.File(file, "w")
+
+    def make(self, path: str, name: str | None = None) -> Group:
+        """The place for the arrays of the layer at a path."""
+        group = self._file.require_group(f"{path}/vars" if path else "vars")
+        if name is not None:
+            group.attrs["name"] = name
+        return Group(group)
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._file.close()
+
+
+class Reader:
+    """An existing weights file, checked as a whole before anything of it is used.
+
+    Only plain groups and numeric arrays stored in the file itself pass: no links, no external or virtual storage, no
+    array that declares more than is stored.
+
+    Raises:
+        FileFormatError: naming what is wrong.
+    """
+
+    def __init__(self, file: IO[bytes], what: str) -> None:
+        self.what = what
+        file.seek(0, 2)
+        size = file.tell()
+        file.seek(0)
+        try:
+            self._file = h5py.File(file, "r")
+            self.arrays = self._check(size)
+        except FileFormatError:
+            raise
+        except Exception as error:  # h5py reports damage by many kinds of error
+            raise FileFormatError(f"{what} can't be read: it is truncated, damaged or no HDF5 file. ({error})") from error
+
+    def _check(self, size: int) -> dict[str, tuple[int, ...]]:
+        """Shapes of all arrays by path."""
+        found: dict[str, tuple[int, ...]] = {}
+        waiting = [("", self._file, 0)]
+        seen: set[Any] = set()
+        declared = 0
+        while waiting:
+            path, group, depth = waiting.pop()
+            address = h5py.h5o.get_info(group.id).addr
+            if address in seen or depth > DEEPEST or len(seen) > MOST_OBJECTS:
+                raise FileFormatError(f"{self.what} is refused: its groups are nested in a circle, too deeply or too many.")
+            seen.add(address)
+            for name in group:
+                inner = f"{path}/{name}" if path else name
+                if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                    raise FileFormatError(f"{self.what} is refused: {inner!r} is a link to another place or file.")
+                item = group[name]
+                if isinstance(item, h5py.Group):
+                    waiting.append((inner, item, depth + 1))
+                elif isinstance(item, h5py.Dataset):
+                    declared += self._check_array(inner, item)
+                    found[inner] = tuple(item.shape or ())
+                else:
+                    raise FileFormatError(f"{self.what} is refused: {inner!r} is neither a group nor an array.")
+        if declared > max(SMALL, MOST_RATIO * size):
+            raise FileFormatError(f"{self.what} is refused: it declares {declared:,} bytes of arrays in {size:,} bytes of file.")
+        return found
+
+    def _check_array(self, path: str, item: h5py.Dataset) -> int:
+        if item.external or item.is_virtual:
+            raise FileFormatError(f"{self.what} is refused: the array {path!r} lies in another file.")
+        if item.dtype.kind not in "fiub" and not (item.dtype.kind == "V" and item.dtype.itemsize == 2):
+            raise FileFormatError(f"{self.what} is refused: the array {path!r} holds {item.dtype}, not numbers.")
+        declared = math.prod(item.shape or ()) * item.dtype.itemsize
+        compressed = item.chunks is not None
+        if not compressed and item.id.get_storage_size() < declared:
+            raise FileFormatError(
+                f"{self.what} is refused: the array {path!r} declares {declared:,} bytes and stores {item.id.get_storage_size():,}."
+            )
+        return declared
+
+    def get(self, path: str) -> Group:
+        """The arrays of the layer at a path; empty if there are none."""
+        full = f"{path}/vars" if path else "vars"
+        return Group(self._file[full] if full in self._file else None)
+
+    def shapes(self, path: str) -> dict[str, tuple[int, ...]]:
+        """Shapes of the arrays of the layer at a path."""
+        prefix = f"{path}/vars/" if path else "vars/"
+        return {k[len(prefix) :]: v for k, v in self.arrays.items() if k.startswith(prefix) and "/" not in k[len(prefix) :]}
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()

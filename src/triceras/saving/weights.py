@@ -1,0 +1,245 @@
+"""Weights alone: `.weights.h5` files and sharded `.weights.json` ones. Strict: what doesn't fit is an error."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from triceras.core.errors import ArgumentError, ArgumentTypeError, FileFormatError, ShapeError
+from triceras.core.registry import export
+from triceras.saving.atomic import replacing
+from triceras.saving.store import Reader, Writer
+from triceras.saving.walk import saveables
+
+SHOWN_PROBLEMS = 10
+
+
+class WeightsMismatchError(ShapeError):
+    """A file's weights don't fit the model."""
+
+
+def write_weights(model: Any, file: Any) -> None:
+    """Write all weights and the optimizer's state into an HDF5 file."""
+    with Writer(file) as writer:
+        for path, item in saveables(model):
+            item.save_own_variables(writer.make(path, name=item.name if isinstance(getattr(item, "name", None), str) else None))
+
+
+def read_weights(model: Any, reader: Any, skip_mismatch: bool = False) -> None:
+    """Take all weights from a file, or none: on an error the model is as it was.
+
+    Raises:
+        WeightsMismatchError: listing what is missing, what is left over and whose shape differs.
+    """
+    before = [(v, v.held) for v in [*model.variables, *(model.optimizer.variables if _has_optimizer(model) else ())]]
+    problems: list[str] = []
+    visited = set()
+    try:
+        for path, item in saveables(model):
+            visited.add(path)
+            shapes = reader.shapes(path)
+            try:
+                expected = _own_shapes(item)
+                if not shapes and expected and not skip_mismatch:
+                    raise ArgumentError(f"the file has no weights for it (expected {', '.join(map(str, expected.values()))})")
+                if shapes or expected:
+                    item.load_own_variables(reader.get(path))
+            except (ArgumentError, KeyError, TypeError) as error:
+                problems.append(f"{path or 'the model itself'} ({getattr(item, 'name', '')}): {error}")
+        problems += [
+            f"{path}: the file has weights that the model has no place for"
+            for path in sorted({k.rpartition("/vars/")[0] for k in reader.arrays} - visited)
+            if not path.startswith("optimizer") and not skip_mismatch
+        ]
+        if problems and not skip_mismatch:
+            more = f"\n  ... and {len(problems) - SHOWN_PROBLEMS} more" if len(problems) > SHOWN_PROBLEMS else ""
+            raise WeightsMismatchError(
+                f"{reader.what} doesn't fit the model {model.name!r}:\n  " + "\n  ".join(problems[:SHOWN_PROBLEMS]) + more +
+                "\nLoad into the architecture that was saved, or pass skip_mismatch=True to load what fits."
+            )  # fmt: skip
+    except Exception:
+        for variable, value in before:
+            variable.held = value
+        raise
+    for problem in problems:
+        warnings.warn(f"Left as it was: {problem}", stacklevel=3)
+
+
+def _has_optimizer(model: Any) -> bool:
+    return getattr(model, "optimizer", None) is not None
+
+
+def _own_shapes(item: Any) -> dict[str, tuple[int, ...]]:
+    """Shapes of what the item would save."""
+
+    class Sink(dict):
+        def __setitem__(self, key: str, value: Any) -> None:
+            super().__setitem__(key, np.shape(value))
+
+    sink = Sink()
+    item.save_own_variables(sink)
+    return sink
+
+
+@export("saving.save_weights")
+def save_weights(model: Any, filepath: str | Path, overwrite: bool = True, max_shard_size: float | None = None, **kwargs: Any) -> None:
+    """Save the weights (and the optimizer's state) of a model.
+
+    Args:
+        model: a built model.
+        filepath: a path that ends in `.weights.h5`, or in `.weights.json` with `max_shard_size`.
+        overwrite: replace an existing file; False asks on a terminal and is an error elsewhere.
+        max_shard_size: split into files of at most so many gigabytes.
+        **kwargs: none; there for compatibility.
+
+    Raises:
+        ArgumentError: the path has another ending, or the model isn't built.
+        SaveError: the file couldn't be written; the old one survives.
+    """
+    if kwargs:
+        raise ArgumentTypeError(f"save_weights() got unknown arguments: {sorted(kwargs)}")
+    path = Path(filepath)
+    wanted = ".weights.json" if max_shard_size is not None else ".weights.h5"
+    if not path.name.endswith(wanted):
+        raise ArgumentError(f"save_weights() writes files that end in {wanted}. Received: {str(filepath)!r}")
+    if not model.built:
+        raise ArgumentError(f"Model {model.name!r} has no weights yet: call it on data or build it before saving them.")
+    if not may_write(path, overwrite):
+        return
+    if max_shard_size is None:
+        with replacing(path) as file:
+            write_weights(model, file)
+    else:
+        _write_shards(model, path, max_shard_size)
+
+
+def may_write(path: Path, overwrite: bool) -> bool:
+    """Whether a file may be written; asks on a terminal."""
+    import sys
+
+    if overwrite or not path.exists():
+        return True
+    if not sys.stdin.isatty():
+        raise ArgumentError(f"{path} exists. Pass overwrite=True to replace it.")
+    return input(f"{path} exists. Replace it? [y/N] ").strip().lower() in ("y", "yes")
+
+
+def _write_shards(model: Any, path: Path, gigabytes: float) -> None:
+    limit, stem = gigabytes * 1e9, path.name.removesuffix(".weights.json")
+    shards: list[list[tuple[str, str, str, np.ndarray]]] = [[]]
+    sizes = [0.0]
+    for place, item in saveables(model):
+        values: dict[str, np.ndarray] = {}
+        item.save_own_variables(values)
+        for key, value in values.items():
+            value = np.asarray(value)
+            if shards[-1] and sizes[-1] + value.nbytes > limit:
+                shards.append([])
+                sizes.append(0.0)
+            shards[-1].append((place, str(getattr(item, "name", "")), key, value))
+            sizes[-1] += value.nbytes
+    weight_map: dict[str, list[str]] = {}
+    for number, shard in enumerate(shards):
+        name = f"{stem}_{number:05d}.weights.h5"
+        with replacing(path.with_name(name)) as file, Writer(file) as writer:
+            for place, title, key, value in shard:
+                writer.make(place, title)[key] = value
+                files = weight_map.setdefault(f"/{place}/vars" if place else "/vars", [])
+                if name not in files:
+                    files.append(name)
+    index = {"metadata": {"total_size": float(sum(sizes))}, "weight_map": weight_map}
+    with replacing(path) as file:
+        file.write(json.dumps(index, indent=4).encode())
+
+
+class Shards:
+    """Several checked files read as one."""
+
+    def __init__(self, readers: list[Reader], what: str) -> None:
+        self.readers, self.what = readers, what
+        self.arrays = {k: v for r in readers for k, v in r.arrays.items()}
+
+    def shapes(self, path: str) -> dict[str, tuple[int, ...]]:
+        """Shapes of the arrays of the layer at a path."""
+        return {k: v for r in self.readers for k, v in r.shapes(path).items()}
+
+    def get(self, path: str) -> dict[str, np.ndarray]:
+        """The arrays of the layer at a path."""
+        return {k: v for r in self.readers for k, v in r.get(path).items()}
+
+
+@export("saving.load_weights")
+def load_weights(model: Any, filepath: str | Path, skip_mismatch: bool = False, **kwargs: Any) -> None:
+    """Take a model's weights from a file that `save_weights` or `save` wrote; all of them or none.
+
+    Args:
+        model: a built model of the same architecture.
+        filepath: a `.weights.h5`, `.weights.json` or `.keras` file.
+        skip_mismatch: load what fits and warn about the rest.
+        **kwargs: `objects_to_skip`, parts of the model that are left as they are.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        FileFormatError: the file is damaged, of another kind, or unsafe.
+        WeightsMismatchError: the weights don't fit the model.
+    """
+    if kwargs:
+        raise ArgumentTypeError(f"load_weights() got unknown arguments: {sorted(kwargs)}")
+    path = existing(filepath)
+    if not model.built:
+        raise ArgumentError(f"Model {model.name!r} has no weights yet: call it on data or build it before loading them.")
+    name = path.name
+    if name.endswith(".keras"):
+        from triceras.saving.archive import opened_weights
+
+        with opened_weights(path) as reader:
+            read_weights(model, reader, skip_mismatch)
+    elif name.endswith(".weights.h5"):
+        with path.open("rb") as file, Reader(file, str(path)) as reader:
+            read_weights(model, reader, skip_mismatch)
+    elif name.endswith(".weights.json"):
+        with ExitStack() as stack:
+            readers = []
+            for shard in _shard_names(path):
+                file = stack.enter_context(existing(path.with_name(shard)).open("rb"))
+                readers.append(stack.enter_context(Reader(file, shard)))
+            read_weights(model, Shards(readers, str(path)), skip_mismatch)
+    else:
+        raise ArgumentError(
+            f"load_weights() reads files that end in .weights.h5, .weights.json or .keras. Received: {str(filepath)!r}"
+        )
+
+
+def _shard_names(path: Path) -> list[str]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))["weight_map"].values()
+        names = sorted({n for entry in found for n in ([entry] if isinstance(entry, str) else entry)})
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise FileFormatError(f"{path} isn't the index of sharded weights: {error}") from error
+    for name in names:
+        if os.path.basename(name) != name or not name.endswith(".weights.h5"):
+            raise FileFormatError(f"{path} is refused: it names {name!r}, which is no weights file beside it.")
+    return names
+
+
+def existing(filepath: str | Path) -> Path:
+    """The path of a file that must be there.
+
+    Raises:
+        FileNotFoundError: naming it, and near names in the same folder.
+    """
+    import difflib
+
+    path = Path(filepath)
+    if not path.exists():
+        near = difflib.get_close_matches(path.name, os.listdir(path.parent) if path.parent.is_dir() else [])
+        hint = f" Did you mean {', '.join(near)}?" if near else ""
+        raise FileNotFoundError(f"There is no file {str(filepath)!r}.{hint}")
+    return path
+

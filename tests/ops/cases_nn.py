@@ -1,0 +1,218 @@
+"""Rows for activations, losses' helpers, normalizations, attention, convolution, pooling and images."""
+
+from __future__ import annotations
+
+import numpy as np
+from tests.ops.case import Case
+
+random = np.random.default_rng(7)
+
+
+def normal(*shape: int) -> np.ndarray:
+    return random.normal(size=shape).astype("float32")
+
+
+def uniform(*shape: int) -> np.ndarray:
+    return random.uniform(0.05, 0.95, size=shape).astype("float32")
+
+
+def windows(reduce):
+    """Pooling by loops: what `reduce` makes of every window."""
+
+    def pool(x, pool_size, strides=None, padding="valid", data_format="channels_last"):
+        if data_format == "channels_first":
+            return np.moveaxis(pool(np.moveaxis(x, 1, -1), pool_size, strides, padding), -1, 1)
+        rank = x.ndim - 2
+        size = (pool_size,) * rank if isinstance(pool_size, int) else tuple(pool_size)
+        steps = size if strides is None else (strides,) * rank if isinstance(strides, int) else tuple(strides)
+        starts, counts = [], []
+        for n, k, s in zip(x.shape[1:-1], size, steps, strict=True):
+            count = -(-n // s) if padding == "same" else (n - k) // s + 1
+            counts.append(count)
+            starts.append(-(max((count - 1) * s + k - n, 0) // 2) if padding == "same" else 0)
+        result = np.empty((len(x), *counts, x.shape[-1]), x.dtype)
+        for place in np.ndindex(*counts):
+            corner = [b + p * s for b, p, s in zip(starts, place, steps, strict=True)]
+            cut = tuple(slice(max(c, 0), c + k) for c, k in zip(corner, size, strict=True))
+            result[(slice(None), *place)] = reduce(x[(slice(None), *cut)], axis=tuple(range(1, rank + 1)))
+        return result
+
+    return pool
+
+
+def regions(reduce):
+    """Adaptive pooling by loops."""
+
+    def pool(x, output_size, data_format="channels_last"):
+        if data_format == "channels_first":
+            return np.moveaxis(pool(np.moveaxis(x, 1, -1), output_size), -1, 1)
+        counts = (output_size,) * (x.ndim - 2) if isinstance(output_size, int) else output_size
+        result = np.empty((len(x), *counts, x.shape[-1]), x.dtype)
+        for place in np.ndindex(*counts):
+            sizes = zip(place, x.shape[1:-1], counts, strict=True)
+            cut = [slice(i * n // m, -(-(i + 1) * n // m)) for i, n, m in sizes]
+            result[(slice(None), *place)] = reduce(x[(slice(None), *cut)], axis=tuple(range(1, x.ndim - 1)))
+        return result
+
+    return pool
+
+
+def projected(x, axis=-1):
+    """Sparsemax by bisection (the reference's own doesn't sum to 1)."""
+    low, high = x.max(axis, keepdims=True) - 1, x.max(axis, keepdims=True)
+    for _ in range(60):
+        middle = (low.astype("float64") + high) / 2
+        heavy = np.maximum(x - middle, 0).sum(axis, keepdims=True) > 1
+        low, high = np.where(heavy, middle, low), np.where(heavy, high, middle)
+    return np.maximum(x - low, 0)
+
+
+def softmax(x, axis):
+    powers = np.exp(x - x.max(tuple(axis), keepdims=True))
+    return powers / powers.sum(tuple(axis), keepdims=True)
+
+
+X = np.array([[-3.5, -1.25, -0.3, 0.2], [0.75, 1.5, 4.0, 7.0]], "float32")
+SIMPLE = (
+    "relu relu6 sigmoid silu softplus softsign log_sigmoid elu selu celu gelu glu leaky_relu hard_sigmoid hard_silu "
+    "hard_shrink soft_shrink tanh_shrink squareplus sparse_plus sparse_sigmoid softmax log_softmax"
+)
+
+V, V3, V2 = normal(2, 7, 4), normal(1, 4, 5, 4, 2), normal(2, 6, 7, 3)  # batches with one, three and two dimensions
+FIRST = np.moveaxis(V2, -1, 1).copy()
+LABELS = np.array([[0.2, 0.8, 0.0], [0.0, 0.0, 1.0]], "float32")
+PROBABILITIES = np.array([[0.3, 0.5, 0.2], [0.1, 0.0, 0.9]], "float32")
+Q, K, W = normal(2, 4, 6, 8), normal(2, 5, 6, 8), normal(2, 5, 3, 8)
+
+ACTIVATIONS = [Case(name, (X,)) for name in SIMPLE.split()] + [
+    Case("hard_tanh", (X,), dtypes="float"),
+    Case("elu", (X,), {"alpha": 0.5}),
+    Case("celu", (X,), {"alpha": 0.5}),
+    Case("gelu", (X,), {"approximate": False}),
+    Case("glu", (X,), {"axis": 0}),
+    Case("leaky_relu", (X,), {"negative_slope": 0.1}),
+    Case("hard_shrink", (X,), {"threshold": 1.0}),
+    Case("soft_shrink", (X,), {"threshold": 1.0}),
+    Case("squareplus", (X,), {"b": 1}),
+    Case("threshold", (X,), {"threshold": 1.0, "default_value": -2.0}),
+    Case("softmax", (V,), {"axis": 1}),
+    Case("softmax", (V,), {"axis": [0, 2]}),
+    Case("softmax", (V,), {"axis": None}),
+    Case("softmax", (X * 300,), tol=1e-4, grad=False),
+    Case("log_softmax", (V,), {"axis": 1}),
+    Case("log_softmax", (V,), {"axis": [0, 2]}, lambda x, axis: np.log(softmax(x, axis))),
+    Case("log_softmax", (X * 300,), grad=False),
+    Case("sparsemax", (X,), {}, projected),
+    Case("sparsemax", (V,), {"axis": 1}, projected),
+]
+
+LOSSES = [
+    Case("one_hot", (np.array([[0, 2, -1], [3, 1, 4]]),), {"num_classes": 4}),
+    Case("one_hot", (np.array([[0, 2, -1], [3, 1, 4]]),), {"num_classes": 4, "axis": 1, "dtype": "int8"}),
+    Case("multi_hot", (np.array([[0, 2, 0], [3, 1, 4]]),), {"num_classes": 4}),
+    Case("multi_hot", (np.array([0, 2]),), {"num_classes": 3, "dtype": "bool"}, unknown=False),
+    Case("categorical_crossentropy", (LABELS, PROBABILITIES), grad=False),
+    Case("categorical_crossentropy", (LABELS, uniform(2, 3))),
+    Case("categorical_crossentropy", (LABELS, X[:, :3] * 3), {"from_logits": True}),
+    Case("categorical_crossentropy", (LABELS, uniform(2, 3)), {"axis": 0}),
+    Case("sparse_categorical_crossentropy", (np.array([1, 2]), uniform(2, 3))),
+    Case("sparse_categorical_crossentropy", (np.array([[1], [3]]), X * 3), {"from_logits": True}),
+    Case("sparse_categorical_crossentropy", (np.array([[1, 5], [-1, 0]]), uniform(2, 2, 3))),
+    Case("binary_crossentropy", (LABELS, uniform(2, 3))),
+    Case("binary_crossentropy", (LABELS, PROBABILITIES), grad=False),
+    Case("binary_crossentropy", (LABELS, X[:, 1:] * 5), {"from_logits": True}),
+]
+
+NORMALIZATIONS = [
+    Case("moments", (V,), {"axes": [0, 1]}),
+    Case("moments", (V,), {"axes": (0, 2), "keepdims": True}),
+    Case("moments", (V + 1000,), {"axes": 1}, tol=1e-3, grad=False),
+    Case("moments", (V,), {"axes": None}),
+    Case("batch_normalization", (V, normal(4), uniform(4)), {"axis": -1}),
+    Case("batch_normalization", (V, normal(7), uniform(7), normal(7), normal(7)), {"axis": 1, "epsilon": 0.1}),
+    Case("layer_normalization", (V,), dtypes="float"),
+    Case("layer_normalization", (V, normal(4), normal(4)), {"epsilon": 0.01}, dtypes="float"),
+    Case("layer_normalization", (V, normal(7, 4), normal(7, 4)), {"axis": (1, 2)}, dtypes="float"),
+    Case("layer_normalization", (V, normal(7)), {"axis": 1}, dtypes="float"),
+    Case("rms_normalization", (V,), dtypes="float"),
+    Case("rms_normalization", (V, normal(4)), {"epsilon": 0.01}, dtypes="float"),
+    Case("normalize", (V,)),
+    Case("normalize", (V,), {"axis": (0, 2), "epsilon": 2.0}),
+    Case("normalize", (np.abs(V) + 0.1,), {"axis": 1, "order": 3}),
+    Case("normalize", (V,), {"axis": None, "order": 1}, lambda x, axis, order: x / np.abs(x).sum()),
+]
+
+ATTENTION = [
+    Case("dot_product_attention", (Q, K, K), dtypes="float"),
+    Case("dot_product_attention", (Q, W, W), {"scale": 0.1}, dtypes="float"),
+    Case("dot_product_attention", (Q, K, K, normal(2, 1, 4, 5)), {"is_causal": True}, dtypes="float"),
+    Case("dot_product_attention", (Q, K, K, None, random.random((2, 1, 4, 5)) > 0.5), dtypes="float"),
+    Case("dot_product_attention", (Q, K, K, None, np.zeros((2, 1, 4, 5), bool)), dtypes="float", unknown=False),
+]
+
+CONVOLUTIONS = [
+    Case("conv", (V, normal(3, 4, 5)), dtypes=""),
+    Case("conv", (V, normal(3, 2, 6)), {"padding": "same", "strides": 2}, dtypes=""),
+    Case("conv", (V2, normal(3, 2, 3, 4)), {"strides": (2, 1), "padding": "SAME"}, dtypes=""),
+    Case("conv", (V2, normal(3, 2, 3, 4)), {"dilation_rate": (1, 2)}, dtypes=""),
+    Case("conv", (V2, normal(2, 2, 1, 6)), {"padding": "same"}, dtypes=""),
+    Case("conv", (FIRST, normal(2, 2, 3, 4)), {"data_format": "channels_first", "strides": 2}, dtypes=""),
+    Case("conv", (V3, normal(2, 3, 2, 2, 3)), {"padding": "same", "strides": (1, 2, 1)}, dtypes=""),
+    Case("depthwise_conv", (V, normal(3, 4, 2)), {"padding": "same"}, dtypes=""),
+    Case("depthwise_conv", (V2, normal(3, 2, 3, 2)), {"strides": 2}, dtypes=""),
+    Case("depthwise_conv", (FIRST, normal(3, 3, 3, 1)), {"data_format": "channels_first", "dilation_rate": 2}, dtypes=""),
+    Case("separable_conv", (V, normal(3, 4, 2), normal(1, 8, 3)), dtypes=""),
+    Case("separable_conv", (V2, normal(3, 2, 3, 2), normal(1, 1, 6, 4)), {"strides": 2, "padding": "same"}, dtypes=""),
+    Case("conv_transpose", (V, normal(3, 5, 4)), dtypes=""),
+    Case("conv_transpose", (V, normal(1, 5, 4)), {"strides": 3}, dtypes=""),
+    Case("conv_transpose", (V, normal(4, 5, 4)), {"strides": 3, "padding": "same"}, dtypes=""),
+    Case("conv_transpose", (V, normal(3, 5, 4)), {"strides": 2, "padding": "same", "output_padding": 0}, dtypes=""),
+    Case("conv_transpose", (V2, normal(3, 2, 4, 3)), {"strides": 2, "padding": "same"}, dtypes=""),
+    Case("conv_transpose", (V2, normal(3, 2, 4, 3)), {"strides": 2, "output_padding": (1, 0)}, dtypes=""),
+    Case("conv_transpose", (V2, normal(3, 2, 4, 3)), {"dilation_rate": 2, "padding": "same"}, dtypes=""),
+    Case("conv_transpose", (FIRST, normal(2, 2, 4, 3)), {"strides": 2, "data_format": "channels_first"}, dtypes=""),
+    Case("conv_transpose", (V3, normal(2, 3, 2, 3, 2)), {"padding": "same", "strides": (1, 2, 1)}, dtypes=""),
+]
+
+POOLING = [
+    Case(f"{name}_pool", (x,), statics, windows(reduce), dtypes="")
+    for name, reduce in (("max", np.max), ("min", np.min), ("average", np.mean))
+    for x, statics in (
+        (V, {"pool_size": 2}),
+        (V, {"pool_size": 3, "strides": 2, "padding": "same"}),
+        (V2, {"pool_size": 2, "strides": 2}),
+        (V2, {"pool_size": (3, 2), "strides": (2, 1), "padding": "same"}),
+        (V2, {"pool_size": (6, 7)}),
+        (FIRST, {"pool_size": 3, "strides": 1, "data_format": "channels_first"}),
+        (V3, {"pool_size": (2, 3, 2), "strides": 2, "padding": "same"}),
+    )
+] + [
+    Case("max_pool", (np.arange(42).reshape(1, 6, 7, 1) * 5 % 17,), {"pool_size": 2, "padding": "same"}, windows(np.max)),
+    Case("min_pool", (np.arange(12, dtype="uint8").reshape(1, 12, 1),), {"pool_size": 3}, windows(np.min), dtypes=""),
+    Case("adaptive_max_pool", (V,), {"output_size": 3}, regions(np.max), dtypes=""),
+    Case("adaptive_max_pool", (V2,), {"output_size": (3, 7)}, regions(np.max), dtypes=""),
+    Case("adaptive_max_pool", (FIRST,), {"output_size": (4, 9), "data_format": "channels_first"}, regions(np.max), dtypes=""),
+    Case("adaptive_average_pool", (V,), {"output_size": 3}, regions(np.mean), dtypes=""),
+    Case("adaptive_average_pool", (V2,), {"output_size": (3, 7)}, regions(np.mean), dtypes=""),
+    Case("adaptive_average_pool", (V2,), {"output_size": (4, 9)}, regions(np.mean), dtypes=""),
+    Case("adaptive_average_pool", (V3,), {"output_size": (2, 3, 1)}, regions(np.mean), dtypes=""),
+]
+
+REARRANGING = [
+    Case("space_to_depth", (normal(2, 4, 6, 3),), {"block_size": 2}),
+    Case("space_to_depth", (normal(2, 3, 4, 6),), {"block_size": 2, "data_format": "channels_first"}),
+    Case("depth_to_space", (normal(2, 2, 3, 8),), {"block_size": 2}),
+    Case("depth_to_space", (normal(2, 18, 2, 3),), {"block_size": 3, "data_format": "channels_first"}),
+    Case("unfold", (FIRST,), {"kernel_size": 2}),
+    Case("unfold", (FIRST,), {"kernel_size": (2, 3), "stride": (2, 1), "padding": 1, "dilation": (1, 2)}),
+    Case("fold", (normal(2, 12, 9),), {"output_size": 4, "kernel_size": 2}),
+    Case(
+        "fold",
+        (normal(2, 12, 16),),
+        {"output_size": (6, 6), "kernel_size": (2, 3), "stride": (2, 1), "padding": 1, "dilation": (1, 2)},
+    ),
+    Case("psnr", (uniform(2, 3), uniform(2, 3)), {"max_val": 1.0}),
+    Case("polar", (uniform(2, 3), normal(2, 3)), dtypes="float"),
+]
+
+CASES = ACTIVATIONS + LOSSES + NORMALIZATIONS + ATTENTION + CONVOLUTIONS + POOLING + REARRANGING
