@@ -44,8 +44,8 @@ class DTypePolicy(Configurable):
             )
         if name not in MIXED and name not in dtypes.ALL:
             raise ArgumentError(
-                f"Unknown dtype policy {name!r}. Policies are 'mixed_float16', 'mixed_bfloat16' and the dtypes, "
-                "such as 'float32'."
+                f"Unknown dtype policy {name!r}. Policies are 'mixed_float16', 'mixed_bfloat16' and the "
+                "dtypes, such as 'float32'."
             )
         self.name = name
         self.compute_dtype = MIXED.get(name, name)

@@ -26,7 +26,7 @@ TRUNCATED_STDDEV = 0.87962566103423978
 
 @export("Initializer", "initializers.Initializer")
 class Initializer(Configurable):
-    """Base of all initializers. Subclass it and write `__call__(self, shape, dtype=None)`, returning a tensor.
+    """Base of all initializers. Subclass it and write `__call__(self, shape, dtype=None)`.
 
     >>> class Halves(Initializer):
     ...     def __call__(self, shape, dtype=None):

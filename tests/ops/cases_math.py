@@ -178,7 +178,7 @@ _REDUCTIONS = {
 }  # fmt: skip
 
 _QUANTILES = [
-    Case(name, (x, share), statics, dtypes="any" if statics == {"axis": 1} else "")
+    Case(name, (x, share), statics, grad="keepdims" in statics, dtypes="any" if statics == {"axis": 1} else "")
     for name, x, scale in (
         ("quantile", CUBE, 1),
         ("nanquantile", GAPPY, 1),
@@ -187,16 +187,16 @@ _QUANTILES = [
     )
     for share, statics in (
         (0.3 * scale, {"axis": 1}),
-        (np.array([0.1, 0.4, 0.9], "float32") * scale, {"axis": (0, 2), "keepdims": True}),
+        (np.array([0.13, 0.42, 0.88], "float32") * scale, {"axis": (0, 2), "keepdims": True}),
         (np.array([0.45], "float32") * scale, {}),
     )
 ]
 
 
 
-def _smooth(args: Sequence[Any]) -> bool:
+def _measurable(args: Sequence[Any]) -> bool:
     """Whether differences can measure derivatives there."""
-    return all(np.isfinite(a).all() for a in args if isinstance(a, np.ndarray))
+    return not any(np.isinf(a).any() for a in args if isinstance(a, np.ndarray))
 
 
 _ROWS = [
@@ -209,24 +209,26 @@ CASES = [
         name,
         tuple(args),
         statics,
+        # the first use of an op has its derivatives and result dtypes checked too
+        grad=i == 0 and name != "nextafter" and _measurable(args),
         dtypes="any" if i == 0 else "",
-        grad=name != "nextafter" and (i == 0 or name in _REDUCTIONS) and _smooth(args),
     )
     for name, statics, args, i in _ROWS
 ] + [
     *_QUANTILES,
-    *(Case("quantile", (CUBE, 0.4), {"axis": -1, "method": m}) for m in ("lower", "higher", "midpoint", "nearest")),
+    *(Case("quantile", (CUBE, 0.4), {"axis": -1, "method": m}, dtypes="", grad=False) for m in ("lower", "higher", "midpoint", "nearest")),
     Case("bincount", (COUNTS,), unknown=False, dtypes=""),
-    Case("bincount", (COUNTS, V), {"minlength": 9}, unknown=False, dtypes=""),
+    Case("bincount", (COUNTS, V), {"minlength": 9}, unknown=False, dtypes="", grad=False),
     Case("bincount", (MATRIX_COUNTS,), expect=lambda x: np.stack([np.bincount(r, minlength=5) for r in x]), dtypes=""),
     Case("digitize", (CUBE, np.array([-0.5, 0.0, 0.05, 0.7], "float32"))),
     Case("digitize", (CUBE, np.array([0.7, 0.05, 0.0, -0.5], "float32"))),
     Case("digitize", (INTS, [0, 3, 7])),
-    Case("histogram", (CUBE,), {"bins": 4}, expect=np.histogram, grad=False),
+    Case("histogram", (V,), {"bins": 4}, grad=False),
+    Case("histogram", (CUBE.ravel(),), {"bins": 7}, grad=False),
     Case("histogram", (V,), {"range": (0.0, 2.0)}, grad=False),
     Case("histogram", (V * 0,), {"bins": 3}, grad=False),
     Case("in_top_k", (np.array([1, 2, 0]), CUBE[0]), {"k": 1}),
-    Case("in_top_k", (np.array([1, 2, 0]), CUBE[0]), {"k": 2}),
+    Case("in_top_k", (np.array([1, 2, 0]), CUBE[0]), {"k": 2}, dtypes=""),
     Case("top_k", (np.array([1.0, 3.0, 3.0, 2.0], "float32"),), {"k": 3}, grad=False),
     Case("allclose", (A, A + 1e-7)),
     Case("allclose", (A, B), {"rtol": 10.0}),
@@ -234,5 +236,5 @@ CASES = [
     Case("isclose", (A, B), {"rtol": 0.1, "atol": 0.5}),
     Case("isclose", (SPECIAL, SPECIAL), {"equal_nan": True}),
     Case("nan_to_num", (SPECIAL,), {"nan": 7.0, "posinf": 1e3, "neginf": -2.0}),
-    Case("round", (A * 3.3,), {"decimals": 1}),
+    Case("round", (A * 3.3,), {"decimals": 1}, grad=False, dtypes=""),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from tests.ops.case import Case
 
 random = np.random.default_rng(7)
@@ -74,11 +75,15 @@ def softmax(x, axis):
 
 X = np.array([[-3.5, -1.25, -0.3, 0.2], [0.75, 1.5, 4.0, 7.0]], "float32")
 SIMPLE = (
-    "relu relu6 sigmoid silu softplus softsign log_sigmoid elu selu celu gelu glu leaky_relu hard_sigmoid hard_silu "
-    "hard_shrink soft_shrink tanh_shrink squareplus sparse_plus sparse_sigmoid softmax log_softmax"
+    "relu relu6 sigmoid silu softplus softsign log_sigmoid elu selu celu gelu glu leaky_relu hard_sigmoid "
+    "hard_silu hard_shrink soft_shrink tanh_shrink squareplus sparse_plus sparse_sigmoid softmax log_softmax"
 )
 
-V, V3, V2 = normal(2, 7, 4), normal(1, 4, 5, 4, 2), normal(2, 6, 7, 3)  # batches with one, three and two dimensions
+V, V3, V2 = (
+    normal(2, 7, 4),
+    normal(1, 4, 5, 4, 2),
+    normal(2, 6, 7, 3),
+)  # batches with one, three and two dimensions
 FIRST = np.moveaxis(V2, -1, 1).copy()
 LABELS = np.array([[0.2, 0.8, 0.0], [0.0, 0.0, 1.0]], "float32")
 PROBABILITIES = np.array([[0.3, 0.5, 0.2], [0.1, 0.0, 0.9]], "float32")
@@ -129,7 +134,9 @@ NORMALIZATIONS = [
     Case("moments", (V + 1000,), {"axes": 1}, tol=1e-3, grad=False),
     Case("moments", (V,), {"axes": None}),
     Case("batch_normalization", (V, normal(4), uniform(4)), {"axis": -1}),
-    Case("batch_normalization", (V, normal(7), uniform(7), normal(7), normal(7)), {"axis": 1, "epsilon": 0.1}),
+    Case(
+        "batch_normalization", (V, normal(7), uniform(7), normal(7), normal(7)), {"axis": 1, "epsilon": 0.1}
+    ),
     Case("layer_normalization", (V,), dtypes="float"),
     Case("layer_normalization", (V, normal(4), normal(4)), {"epsilon": 0.01}, dtypes="float"),
     Case("layer_normalization", (V, normal(7, 4), normal(7, 4)), {"axis": (1, 2)}, dtypes="float"),
@@ -147,7 +154,9 @@ ATTENTION = [
     Case("dot_product_attention", (Q, W, W), {"scale": 0.1}, dtypes="float"),
     Case("dot_product_attention", (Q, K, K, normal(2, 1, 4, 5)), {"is_causal": True}, dtypes="float"),
     Case("dot_product_attention", (Q, K, K, None, random.random((2, 1, 4, 5)) > 0.5), dtypes="float"),
-    Case("dot_product_attention", (Q, K, K, None, np.zeros((2, 1, 4, 5), bool)), dtypes="float", unknown=False),
+    Case(
+        "dot_product_attention", (Q, K, K, None, np.zeros((2, 1, 4, 5), bool)), dtypes="float", unknown=False
+    ),
 ]
 
 CONVOLUTIONS = [
@@ -160,17 +169,37 @@ CONVOLUTIONS = [
     Case("conv", (V3, normal(2, 3, 2, 2, 3)), {"padding": "same", "strides": (1, 2, 1)}, dtypes=""),
     Case("depthwise_conv", (V, normal(3, 4, 2)), {"padding": "same"}, dtypes=""),
     Case("depthwise_conv", (V2, normal(3, 2, 3, 2)), {"strides": 2}, dtypes=""),
-    Case("depthwise_conv", (FIRST, normal(3, 3, 3, 1)), {"data_format": "channels_first", "dilation_rate": 2}, dtypes=""),
+    Case(
+        "depthwise_conv",
+        (FIRST, normal(3, 3, 3, 1)),
+        {"data_format": "channels_first", "dilation_rate": 2},
+        dtypes="",
+    ),
     Case("separable_conv", (V, normal(3, 4, 2), normal(1, 8, 3)), dtypes=""),
-    Case("separable_conv", (V2, normal(3, 2, 3, 2), normal(1, 1, 6, 4)), {"strides": 2, "padding": "same"}, dtypes=""),
+    Case(
+        "separable_conv",
+        (V2, normal(3, 2, 3, 2), normal(1, 1, 6, 4)),
+        {"strides": 2, "padding": "same"},
+        dtypes="",
+    ),
     Case("conv_transpose", (V, normal(3, 5, 4)), dtypes=""),
     Case("conv_transpose", (V, normal(1, 5, 4)), {"strides": 3}, dtypes=""),
     Case("conv_transpose", (V, normal(4, 5, 4)), {"strides": 3, "padding": "same"}, dtypes=""),
-    Case("conv_transpose", (V, normal(3, 5, 4)), {"strides": 2, "padding": "same", "output_padding": 0}, dtypes=""),
+    Case(
+        "conv_transpose",
+        (V, normal(3, 5, 4)),
+        {"strides": 2, "padding": "same", "output_padding": 0},
+        dtypes="",
+    ),
     Case("conv_transpose", (V2, normal(3, 2, 4, 3)), {"strides": 2, "padding": "same"}, dtypes=""),
     Case("conv_transpose", (V2, normal(3, 2, 4, 3)), {"strides": 2, "output_padding": (1, 0)}, dtypes=""),
     Case("conv_transpose", (V2, normal(3, 2, 4, 3)), {"dilation_rate": 2, "padding": "same"}, dtypes=""),
-    Case("conv_transpose", (FIRST, normal(2, 2, 4, 3)), {"strides": 2, "data_format": "channels_first"}, dtypes=""),
+    Case(
+        "conv_transpose",
+        (FIRST, normal(2, 2, 4, 3)),
+        {"strides": 2, "data_format": "channels_first"},
+        dtypes="",
+    ),
     Case("conv_transpose", (V3, normal(2, 3, 2, 3, 2)), {"padding": "same", "strides": (1, 2, 1)}, dtypes=""),
 ]
 
@@ -187,11 +216,28 @@ POOLING = [
         (V3, {"pool_size": (2, 3, 2), "strides": 2, "padding": "same"}),
     )
 ] + [
-    Case("max_pool", (np.arange(42).reshape(1, 6, 7, 1) * 5 % 17,), {"pool_size": 2, "padding": "same"}, windows(np.max)),
-    Case("min_pool", (np.arange(12, dtype="uint8").reshape(1, 12, 1),), {"pool_size": 3}, windows(np.min), dtypes=""),
+    Case(
+        "max_pool",
+        (np.arange(42).reshape(1, 6, 7, 1) * 5 % 17,),
+        {"pool_size": 2, "padding": "same"},
+        windows(np.max),
+    ),
+    Case(
+        "min_pool",
+        (np.arange(12, dtype="uint8").reshape(1, 12, 1),),
+        {"pool_size": 3},
+        windows(np.min),
+        dtypes="",
+    ),
     Case("adaptive_max_pool", (V,), {"output_size": 3}, regions(np.max), dtypes=""),
     Case("adaptive_max_pool", (V2,), {"output_size": (3, 7)}, regions(np.max), dtypes=""),
-    Case("adaptive_max_pool", (FIRST,), {"output_size": (4, 9), "data_format": "channels_first"}, regions(np.max), dtypes=""),
+    Case(
+        "adaptive_max_pool",
+        (FIRST,),
+        {"output_size": (4, 9), "data_format": "channels_first"},
+        regions(np.max),
+        dtypes="",
+    ),
     Case("adaptive_average_pool", (V,), {"output_size": 3}, regions(np.mean), dtypes=""),
     Case("adaptive_average_pool", (V2,), {"output_size": (3, 7)}, regions(np.mean), dtypes=""),
     Case("adaptive_average_pool", (V2,), {"output_size": (4, 9)}, regions(np.mean), dtypes=""),
@@ -215,4 +261,76 @@ REARRANGING = [
     Case("polar", (uniform(2, 3), normal(2, 3)), dtypes="float"),
 ]
 
-CASES = ACTIVATIONS + LOSSES + NORMALIZATIONS + ATTENTION + CONVOLUTIONS + POOLING + REARRANGING
+IMAGE, IMAGES = uniform(5, 6, 3), uniform(2, 7, 5, 3)
+BYTES = random.integers(0, 256, (2, 5, 6, 3)).astype("uint8")
+FLIPPED = np.moveaxis(IMAGES, -1, 1).copy()
+
+PICTURES = [
+    Case("image.resize", (IMAGE,), {"size": (3, 8)}),
+    Case("image.resize", (IMAGES,), {"size": (3, 8), "antialias": True}),
+    Case("image.resize", (IMAGES,), {"size": (4, 9), "interpolation": "nearest"}),
+    Case("image.resize", (IMAGES,), {"size": (3, 8), "interpolation": "bicubic", "antialias": True}),
+    Case("image.resize", (IMAGES,), {"size": (9, 4), "interpolation": "bicubic"}),
+    Case("image.resize", (IMAGES,), {"size": (9, 4), "interpolation": "lanczos3"}),
+    Case("image.resize", (IMAGES,), {"size": (4, 9), "interpolation": "lanczos5", "antialias": True}),
+    Case("image.resize", (FLIPPED,), {"size": (4, 9), "data_format": "channels_first"}),
+    Case("image.resize", (IMAGES,), {"size": (3, 7), "crop_to_aspect_ratio": True}),
+    Case("image.resize", (IMAGES,), {"size": (3, 7), "pad_to_aspect_ratio": True, "fill_value": 0.5}),
+    Case("image.resize", (BYTES,), {"size": (3, 4)}),
+    Case("image.resize", (BYTES,), {"size": (9, 8), "interpolation": "bicubic"}),
+    Case(
+        "image.scale_and_translate",
+        (IMAGES, np.array([0.7, 1.9], "float32"), np.array([0.1, -0.2], "float32")),
+        {"output_shape": (2, 5, 8, 3), "spatial_dims": (1, 2), "method": "linear"},
+        unknown=False,
+    ),
+    Case(
+        "image.crop_images",
+        (BYTES,),
+        {"top_cropping": 1, "bottom_cropping": 1, "left_cropping": 2, "target_width": 3},
+    ),
+    Case(
+        "image.crop_images",
+        (IMAGE,),
+        {"bottom_cropping": 0, "right_cropping": 1, "target_height": 2, "target_width": 3},
+    ),
+    Case(
+        "image.pad_images",
+        (BYTES,),
+        {"top_padding": 1, "bottom_padding": 1, "left_padding": 2, "target_width": 9},
+    ),
+    Case(
+        "image.pad_images",
+        (FLIPPED,),
+        {
+            "bottom_padding": 0,
+            "right_padding": 1,
+            "target_height": 9,
+            "target_width": 8,
+            "data_format": "channels_first",
+        },
+    ),
+    Case("image.rgb_to_grayscale", (IMAGES,)),
+    Case("image.rgb_to_grayscale", (BYTES,)),
+    Case("image.rgb_to_grayscale", (FLIPPED,), {"data_format": "channels_first"}),
+    Case("image.rgb_to_hsv", (IMAGES,)),
+    Case("image.rgb_to_hsv", (np.array([[[0, 0, 0], [0.5, 0.5, 0.5], [1, 0, 1]]], "float32"),), grad=False),
+    Case("image.hsv_to_rgb", (IMAGES,)),
+    Case("image.hsv_to_rgb", (FLIPPED,), {"data_format": "channels_first"}),
+    Case("image.extract_patches", (IMAGES,), {"size": 2}),
+    Case("image.extract_patches", (IMAGE,), {"size": (2, 3), "strides": 1, "dilation_rate": 2}),
+    Case(
+        "image.extract_patches",
+        (FLIPPED,),
+        {
+            "size": (3, 2),
+            "strides": 2,
+            "padding": "same",
+            "data_format": "channels_first",
+        },
+    ),
+    Case("image.extract_patches", (V3,), {"size": (2, 2, 2)}),
+    Case("image.extract_patches_3d", (V3,), {"size": 2, "strides": 1, "padding": "same"}),
+]
+
+CASES = ACTIVATIONS + LOSSES + NORMALIZATIONS + ATTENTION + CONVOLUTIONS + POOLING + REARRANGING + PICTURES

@@ -29,6 +29,7 @@ from triceras.variable import Variable
 # What is known to differ: (check, engine or "", op) and why. An entry whose check passes fails, so the table stays true.
 GAPS: dict[tuple[str, str, str], str] = {
     ("compiled", "", "bincount"): "the length of the result depends on the data",
+    ("compiled", "", "nonzero"): "the length of the result depends on the data",
     ("gradient", "", "segment_prod"): "JAX has no gradient of scatter-multiply",
 }
 
@@ -228,8 +229,8 @@ def _check_gradient(case: Case, engine: Any) -> None:
         return variables[-1]
 
     args = replace(case.args, variable, lambda x: is_data(x, "f"))
-    names = ("add", "subtract", "multiply", "real", "imag", "sum")
-    add, subtract, multiply, real, imag, total = (registry.lookup(f"ops.{name}") for name in names)
+    names = ("add", "multiply", "real", "imag", "sum")
+    add, multiply, real, imag, total = (registry.lookup(f"ops.{name}") for name in names)
     result = [x for x in leaves(call(function(case), case, args)) if hasattr(x, "dtype")]
     weights = {i: random.normal(size=x.shape) for i, x in enumerate(result) if "int" not in str(x.dtype) and x.dtype != bool}
     if not weights or not all(np.isfinite(np.asarray(result[i])).all() for i in weights):
@@ -245,24 +246,18 @@ def _check_gradient(case: Case, engine: Any) -> None:
             found = add(found, total(multiply(part, weight)))
         return found
 
-    directions = [random.normal(size=v.shape) for v in variables]
+    # perturbed values are another state of the same program, which is compiled once
+    measure = engine.compile(lambda: engine.value_and_grad(loss, variables)(), variables)
     step = 1e-5
-
-    def measure() -> tuple[list[Any], list[Any]]:
-        _value, grads = engine.value_and_grad(loss, variables)()
-        differences = []
-        for each, direction in zip(variables, directions, strict=True):
-            start, ends = each.value, []
-            for sign in (1, -1):
-                each.assign(add(start, sign * step * direction))
-                ends.append(loss())
-            each.assign(start)
-            differences.append(subtract(*ends))
-        return grads, differences
-
-    grads, differences = engine.compile(measure, variables)()
-    for direction, grad, difference in zip(directions, grads, differences, strict=True):
-        expected = float(difference) / (2 * step)
+    _value, grads = measure()
+    for each, grad in zip(variables, grads, strict=True):
+        start, direction = each.numpy(), random.normal(size=each.shape)
+        ends = []
+        for sign in (1, -1):
+            each.assign(start + sign * step * direction)
+            ends.append(float(measure()[0]))
+        each.assign(start)
+        expected = (ends[0] - ends[1]) / (2 * step)
         np.testing.assert_allclose((np.asarray(grad) * direction).sum(), expected, rtol=1e-3, atol=1e-4)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from triceras import activations, initializers, regularizers, saving, use_engine
 from triceras.core.capture import Configurable
-from triceras.core.errors import ArgumentError, ArgumentTypeError
+from triceras.core.errors import ArgumentError, ArgumentTypeError, NotFoundError
 from triceras.core.spec import KerasTensor
 from triceras.dtype_policies import DTypePolicy
 from triceras.saving.objects import ObjectSharing, UnknownObjectError
@@ -227,3 +227,38 @@ def test_reference_round_trips():
         and isinstance(ours[2], regularizers.L2)
     )
     assert back[1].value.tolist() == [1, 1] and back[5] is keras.activations.gelu and back[6:] == theirs[6:]
+
+
+def graph(library):
+    """A model of ops, in the reference or here."""
+    ops, x, y = library.ops, library.Input((4,), name="a"), library.Input((4,), name="b")
+    z = ops.concatenate([ops.relu(ops.clip(x + y, -1.0, 2.0)), x[:, 1:3]], axis=1)
+    outputs = [ops.log_softmax(ops.reshape(z, (-1, 3, 2))) * 2, x[1:, 0], ops.sum(z, axis=1, keepdims=True)]
+    return library.Model(
+        [x, y], [*outputs, ops.where(x > 0, x, y), ops.absolute(ops.log1p(y * y)), ops.logsumexp(x)]
+    )
+
+
+def test_graphs_of_ops_load_in_the_reference_and_back():
+    keras, triceras = pytest.importorskip("keras"), pytest.importorskip("triceras")
+    with use_engine("numpy"):
+        ours, theirs = graph(triceras), graph(keras)
+        data = [
+            json.loads(json.dumps(f(m)))
+            for f, m in ((write, ours), (keras.saving.serialize_keras_object, theirs))
+        ]
+        models = [ours, read(data[0]), read(data[1]), keras.saving.deserialize_keras_object(data[0])]
+        inputs = [np.random.default_rng(i).normal(size=(5, 4)).astype("float32") for i in range(2)]
+        for model in models:
+            for found, expected in zip(model(inputs), theirs(inputs), strict=True):
+                np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "config", [{"x_min": 0, "x_max": 1, "axis": 2}, {"__class__": 1}]
+)
+def test_bad_operations(config):
+    with pytest.raises(ArgumentError, match="arguments"):
+        read({"module": "keras.src.ops.numpy", "class_name": "Clip", "config": config})
+    with pytest.raises(NotFoundError):
+        read({"module": "keras.src.ops.core", "class_name": "System", "config": config})

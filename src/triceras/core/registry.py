@@ -18,10 +18,13 @@ ROOT = "triceras"
 _public: dict[str, dict[str, Any]] = {}
 _first_path: dict[Any, str] = {}
 _homes: dict[str, tuple[str, ...]] = {}
+_saved: dict[str, Any] = {}
 
 
-def export(*paths: str) -> Callable[[T], T]:
+def export(*paths: str, saved: str | None = None) -> Callable[[T], T]:
     """Give an object its public paths, such as `"layers.Dense"`; the first one is its canonical name.
+
+    What isn't public has the path that saved files give it, such as `"src.models.functional.Functional"`.
 
     >>> @export("layers.Mine")
     ... class Mine: ...
@@ -33,8 +36,11 @@ def export(*paths: str) -> Callable[[T], T]:
         for path in paths:
             namespace, _, name = path.rpartition(".")
             _public.setdefault(namespace, {})[name] = target
-        if paths:
-            _first_path.setdefault(target, paths[0])
+        if saved is not None:
+            _saved[saved] = target
+        for path in (*paths, saved):
+            if path is not None:
+                _first_path.setdefault(target, path)
         return target
 
     return record
@@ -51,6 +57,9 @@ def path_of(target: Any) -> str | None:
 def lookup(path: str) -> Any:
     """The object at a public path such as `"layers.Dense"`, or None. Loads the namespace if needed."""
     namespace, _, name = path.rpartition(".")
+    if namespace.startswith("src."):
+        load(namespace.split(".")[1])
+        return _saved.get(path)
     found = _public.get(namespace, {}).get(name)
     for home in _homes.get(namespace, ()):
         if found is not None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from triceras.core import tree
 from triceras.core.scope import Local
 from triceras.core.spec import KerasTensor
 
@@ -46,6 +47,8 @@ class StateScope:
 
     def write(self, variable: Any, value: Any) -> None:
         """Give the variable a new value here; it leaves the scope with `collect`."""
+        if self.parent is None and id(variable) not in self._values:
+            self.unlisted[id(variable)] = variable
         self._values[id(variable)] = value
         self.written[id(variable)] = variable
 
@@ -65,7 +68,8 @@ class Engine(ABC):
     library: str
     differentiates = True
     takes_numbers = False  # whether natives take Python numbers beside tensors, weakly typed
-    probes: tuple[tuple[int, int], ...] = ((240, 720),)  # sizes tried for unknown dimensions in shape inference
+    # pairs of sizes tried for unknown dimensions in shape inference; a size may be (that of a first axis, of others)
+    probes: tuple[tuple[Any, Any], ...] = ((240, 720),)
     natives: dict[str, Callable[..., Any]]
 
     @abstractmethod
@@ -108,9 +112,19 @@ class Engine(ABC):
             donate: whether old values of the state may be overwritten in place.
         """
 
-    @abstractmethod
-    def compile_loop(self, fn: Callable[..., Any], variables: Sequence[Any], donate: bool = True) -> Any:
-        """A `Loop` that runs `fn` on many batches of device-resident data in one dispatch."""
+    def compile_loop(self, fn: Callable[..., Any], variables: Sequence[Any], donate: bool = True) -> Callable[..., Any]:
+        """Many steps over device-resident data: `loop(data, index, n)` runs `fn` on the batches that the first n rows of
+        `index` pick, and returns what the last one returned. Engines that can do it in one dispatch override this.
+        """
+        step = self.compile(fn, variables, donate)
+
+        def loop(data: Any, index: np.ndarray, n: int) -> Any:
+            result = None
+            for row in index[:n]:
+                result = step(*tree.map_structure(lambda a, row=row: a if a is None else a[row], data))
+            return result
+
+        return loop
 
     def adapted(self, run: Callable[..., Any]) -> Callable[..., Any]:
         """A native, or an op's generic body, as this engine runs it."""

@@ -32,7 +32,8 @@ depth: Local[int] = Local("depth", 0)
 _UNTRACKED = frozenset(
     {"_arguments", "_inbound_nodes", "_losses", "_own_variables", "_build_shapes", "_call_inputs", "optimizer"}
 )
-_COMMON_ARGUMENTS = frozenset({"name", "trainable", "dtype", "autocast", "input_shape", "input_dim", "batch_input_shape"})
+_INPUT_ARGUMENTS = ("input_shape", "input_dim", "batch_input_shape")
+_COMMON_ARGUMENTS = frozenset({"name", "trainable", "dtype", "autocast", *_INPUT_ARGUMENTS})
 
 
 class CallInfo:
@@ -656,11 +657,16 @@ class Layer(Operation):
         from triceras.saving.objects import serialize_keras_object
 
         base = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype_policy}
-        own = {k: v for k, v in self._arguments.items() if k not in _COMMON_ARGUMENTS}
+        named = inspect.signature(type(self).__init__).parameters
+        own = {
+            k: v
+            for k, v in self._arguments.items()
+            if k not in _COMMON_ARGUMENTS or (k in _INPUT_ARGUMENTS and k in named)  # `Embedding(input_dim=...)`
+        }
         if path_of(type(self)):  # our own layers keep an argument's final form under its name
             own = {k: self.__dict__.get(k, v) for k, v in own.items()}
         omitted = self.omitted_if_none
-        if "activity_regularizer" not in inspect.signature(type(self).__init__).parameters or type(self) is Layer:
+        if "activity_regularizer" not in named or type(self) is Layer:
             omitted = (*omitted, "activity_regularizer")
         found = {k: v for k, v in (base | own).items() if v is not None or k not in omitted}
         return {
@@ -725,9 +731,6 @@ def _building(build: Callable[..., None]) -> Callable[..., None]:
         self.built = True
 
     return wrapper
-
-
-_INPUT_ARGUMENTS = ("input_shape", "input_dim", "batch_input_shape")
 
 
 def _input_shape_of(kwargs: dict[str, Any]) -> tuple[int | None, ...] | None:

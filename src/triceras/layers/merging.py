@@ -128,9 +128,6 @@ class Multiply(Elementwise):
 
     combine = staticmethod(ops.multiply)
 
-    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        return super().compute_mask(inputs, mask)
-
 
 @export("layers.Average")
 class Average(Elementwise):
@@ -206,7 +203,7 @@ class Concatenate(Merge):
         return ops.concatenate(inputs, axis=self.axis)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """Masks side by side; along the features, a step counts where every input's does."""
+        """Masks side by side; along the features, a step counts where any input's does."""
         if mask is None or all(m is None for m in mask):
             return None
         rank = len(inputs[0].shape)
@@ -218,7 +215,7 @@ class Concatenate(Merge):
                 m = ops.expand_dims(m, -1)
             found.append(ops.broadcast_to(m, ops.shape(x)[: len(m.shape)]) if len(m.shape) == axis + 1 else m)
         joined = ops.concatenate(found, axis=axis)
-        return ops.all(joined, axis=-1) if axis == rank - 1 and rank > 1 else joined
+        return ops.any(joined, axis=-1) if axis == rank - 1 and rank > 1 else joined
 
 
 @export("layers.Dot")

@@ -108,9 +108,9 @@ class Normalization(Layer):
             )
         self._broadcast_shape = tuple(size if axis in self._kept else 1 for axis, size in enumerate(input_shape))
         if self.input_mean is None:
-            settings = {"shape": self._weight_shape, "dtype": self.compute_dtype, "trainable": False}
-            self.adapt_mean = self.add_weight(name="mean", initializer="zeros", **settings)
-            self.adapt_variance = self.add_weight(name="variance", initializer="ones", **settings)
+            shape = self._weight_shape
+            self.adapt_mean = self.add_weight(name="mean", shape=shape, initializer="zeros", trainable=False)
+            self.adapt_variance = self.add_weight(name="variance", shape=shape, initializer="ones", trainable=False)
             self.count = self.add_weight(name="count", shape=(), dtype="int", initializer="zeros", trainable=False)
         else:
             self._check_given()

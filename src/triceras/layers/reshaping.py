@@ -324,7 +324,8 @@ class UpSampling2D(UpSampling, rank=2):
             return self._repeated(inputs, self.size)
         shape = ops.shape(inputs)
         sizes = tuple(shape[axis] * factor for axis, factor in zip(self.spatial_axes, self.size, strict=True))
-        return ops.image.resize(inputs, sizes, interpolation=self.interpolation, data_format=self.data_format)
+        resized = ops.image.resize(inputs, sizes, interpolation=self.interpolation, data_format=self.data_format)
+        return ops.cast(resized, inputs.dtype)
 
 
 @export("layers.UpSampling3D")

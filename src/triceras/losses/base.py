@@ -177,14 +177,12 @@ def reduce_weighted(values: Any, sample_weight: Any, mask: Any, reduction: str |
     weight = apply_mask(sample_weight, mask, values, what, rescale=averaged)
     if weight is not None:
         values = values * weight
-    if reduction in (None, "none"):
+    if reduction in (None, "none") or not values.shape:
         return values
     total = ops.sum(values)
-    if averaged:
-        return total / max(math.prod(ops.shape(values)), 1)
-    if reduction == "sum" or (weight is None and not values.shape):
+    if reduction == "sum":
         return total
-    if weight is None:
+    if averaged or weight is None:
         return total / max(math.prod(ops.shape(values)), 1)
     return ops.divide_no_nan(total, ops.sum(weight))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from triceras.core.registry import export, names, publish
 from triceras.core.scope import to_snake_case
-from triceras.metrics import accuracy, base, probability, regression
+from triceras.metrics import accuracy, base, confusion, correlation, fscore, iou, probability, regression
 from triceras.saving import objects
 
 publish({"metrics": ("triceras.metrics",)})

@@ -76,14 +76,13 @@ class Accuracy(MeanMetricWrapper):
 
 @export("metrics.binary_accuracy")
 def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Any:
-    """Mean over the last axis of how often `y_pred > threshold` equals the target.
+    """Where `y_pred > threshold` equals the target, as 0 and 1.
 
-    >>> float(binary_accuracy([0.0, 1.0], [0.4, 0.3]))
-    0.5
+    >>> binary_accuracy([0.0, 1.0], [0.4, 0.3]).tolist()
+    [1.0, 0.0]
     """
     y_true, y_pred = pair("binary_accuracy", y_true, y_pred)
-    hits = _float(ops.equal(y_true, ops.cast(y_pred > threshold, standardize_dtype(y_true.dtype))))
-    return ops.mean(hits, axis=-1) if hits.shape else hits
+    return _float(ops.equal(y_true, ops.cast(y_pred > threshold, standardize_dtype(y_true.dtype))))
 
 
 @export("metrics.BinaryAccuracy")

@@ -131,7 +131,7 @@ class Metric(Configurable):
     def stateless_update_state(self, metric_variables: Sequence[Any], *args: Any, **kwargs: Any) -> list[Any]:
         """The variables' values after a batch, from given ones; the variables stay as they are.
 
-        >>> mean = get("mean")
+        >>> mean = Mean()
         >>> [float(v) for v in mean.stateless_update_state([4.0, 1.0], [6.0])]
         [10.0, 2.0]
         """
@@ -140,7 +140,7 @@ class Metric(Configurable):
     def stateless_result(self, metric_variables: Sequence[Any]) -> Any:
         """The result for given values of the variables.
 
-        >>> float(get("mean").stateless_result([10.0, 2.0]))
+        >>> float(Mean().stateless_result([10.0, 2.0]))
         5.0
         """
         return self._stateless(metric_variables, self.result)[0]
@@ -148,7 +148,7 @@ class Metric(Configurable):
     def stateless_reset_state(self) -> list[Any]:
         """The variables' values at the start.
 
-        >>> [float(v) for v in get("mean").stateless_reset_state()]
+        >>> [float(v) for v in Mean().stateless_reset_state()]
         [0.0, 0.0]
         """
         return self._stateless([v.value for v in self.variables], self.reset_state)[1]

@@ -104,7 +104,7 @@ class KLDivergence(MeanMetricWrapper):
 class Poisson(MeanMetricWrapper):
     """How unlikely counts are for predicted rates.
 
-    >>> float(Poisson()([[1.0]], [[1.0]]))
+    >>> round(float(Poisson()([[1.0]], [[1.0]])), 4)
     1.0
     """
 

@@ -17,7 +17,7 @@ from triceras.ops.op import OpCall
 from triceras.ops.operation import Operation
 
 
-@export("models.Functional")
+@export(saved="src.models.functional.Functional")
 class Functional(Model):
     """What `Model(inputs, outputs)` makes. Any part of a graph can be cut out as a model of its own.
 
@@ -44,6 +44,7 @@ class Functional(Model):
 def graph_config(model: Model) -> dict[str, Any]:
     """A graph as data: its operations, each with the arguments of its calls, and which tensors go in and come out."""
     from triceras.saving.objects import serialize_keras_object
+    from triceras.saving.operations import inputs_of
 
     graph = model._graph
     inside = {id(node) for node in graph.nodes}
@@ -73,8 +74,8 @@ def graph_config(model: Model) -> dict[str, Any]:
         for node in calls:
             if not isinstance(operation, InputLayer):
                 args, kwargs = tree.map_structure(argument, (node.args, node.kwargs))
+                args = inputs_of(operation, args) if isinstance(operation, OpCall) else list(args)
                 data["inbound_nodes"].append({"args": serialize_keras_object(args), "kwargs": serialize_keras_object(kwargs)})
-                data["inbound_nodes"][-1]["args"] = list(map(serialize_keras_object, args))
         layers.append(data)
     return {
         "name": model.name,
@@ -204,7 +205,7 @@ def clone_graph(model: Model, clone: Callable[[Layer], Layer], call: Callable[..
 
     def copy(operation: Operation) -> Callable[..., Any]:
         if isinstance(operation, OpCall):
-            return OpCall(operation.op, operation.statics)
+            return OpCall(operation.op, operation.arguments)
         if id(operation) not in copies:
             made = copies[id(operation)] = clone(operation)
             copies[id(operation)] = made if call is None else (lambda *a, **k: call(made, *a, **k))

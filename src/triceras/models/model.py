@@ -118,12 +118,8 @@ class Model(Trainer, Layer):
 
     @property
     def output_names(self) -> list[str] | None:
-        """Names of the layers behind the outputs, or the keys of a dict of outputs."""
-        if self._graph is None:
-            return None
-        if isinstance(self._graph._outputs_struct, dict):
-            return sorted(self._graph._outputs_struct)
-        return [t.history[0].operation.name for t in self._graph.outputs]
+        """Names of the layers behind the outputs; None where the model is no graph."""
+        return None if self._graph is None else [t.history[0].operation.name for t in self._graph.outputs]
 
     def _required_graph(self, what: str) -> Function:
         if self._graph is None:
@@ -174,6 +170,11 @@ class Model(Trainer, Layer):
         if self._graph is not None:
             return self._graph.compute_output_shape(*args, **kwargs)
         return super().compute_output_shape(*args, **kwargs)
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """Shapes and dtypes of the outputs as symbolic tensors; a user's `compute_output_shape` says them where there is one."""
+        own = type(self).compute_output_shape.__module__.startswith("triceras.models.")
+        return self._evaluated_spec(*args, **kwargs) if own else super().compute_output_spec(*args, **kwargs)
 
     def _build_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if type(self).build is Model.build:  # the layers inside are built as the call reaches them

@@ -198,6 +198,8 @@ def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> 
     1
     """
     _callable("cond", true_fn, false_fn)
+    if isinstance(pred, bool):
+        return (true_fn if pred else false_fn)()
     return _choose("cond", creation.cast(creation.cast(pred, "bool"), "int32"), (false_fn, true_fn), ())
 
 

@@ -1,8 +1,8 @@
 """Convolution and pooling: arguments are checked and brought to one form here, then a primitive computes.
 
-The primitives (`*_general`) take channels-last tensors with one to three spatial dimensions, tuples with an entry for
-each of these, and `padding` "valid" or "same". "same" gives sizes divided by the stride, rounded up; of an odd number
-of padded cells the larger half is at the end.
+The primitives (`*_general`) take channels-last tensors with one to three spatial dimensions, tuples with an
+entry for each of these, and `padding` "valid" or "same". "same" gives sizes divided by the stride, rounded
+up; of an odd number of padded cells the larger half is at the end.
 """
 
 from __future__ import annotations
@@ -28,24 +28,32 @@ AT = ("ops", "ops.nn")
 Sizes = tuple[int, ...]
 
 
-# -- primitives --------------------------------------------------------------------------------------------------------
+# -- primitives ----------------------------------------------------------------------------------------------
 
 
 @op(promote, at=())
-def conv_general(inputs: Tensor, kernel: Tensor, strides: Sizes, padding: str, dilation: Sizes, groups: int) -> Tensor:
+def conv_general(
+    inputs: Tensor, kernel: Tensor, strides: Sizes, padding: str, dilation: Sizes, groups: int
+) -> Tensor:
     """Convolution with a kernel of shape (*spatial, input channels / groups, output channels)."""
     ...
 
 
 @op(promote, at=())
 def conv_transpose_general(
-    inputs: Tensor, kernel: Tensor, strides: Sizes, padding: str, output_padding: Sizes | None, dilation: Sizes
+    inputs: Tensor,
+    kernel: Tensor,
+    strides: Sizes,
+    padding: str,
+    output_padding: Sizes | None,
+    dilation: Sizes,
 ) -> Tensor:
     """Transposed convolution with a kernel of shape (*spatial, output channels, input channels).
 
-    Let `full` be the size (input - 1) * stride + span of the kernel. "valid" gives full + output_padding, where None
-    means what lifts a span below the stride to the stride; "same" gives full - span + span % 2 + output_padding, where
-    None means what makes this input * stride. The cut is split evenly between both ends, the larger half at the end.
+    Let `full` be the size (input - 1) * stride + span of the kernel. "valid" gives full + output_padding,
+    where None means what lifts a span below the stride to the stride; "same" gives full - span + span % 2 +
+    output_padding, where None means what makes this input * stride. The cut is split evenly between both
+    ends, the larger half at the end.
     """
     ...
 
@@ -62,7 +70,7 @@ def average_pool_general(inputs: Tensor, pool_size: Sizes, strides: Sizes, paddi
     ...
 
 
-# -- convolution -------------------------------------------------------------------------------------------------------
+# -- convolution ---------------------------------------------------------------------------------------------
 
 
 @op(promote, at=AT)
@@ -144,8 +152,9 @@ def separable_conv(
     mixing, expected = tuple(pointwise_kernel.shape), (1,) * (x.ndim - 2) + (kernel.shape[-1],)
     if mixing[:-1] != expected:
         raise ShapeError(
-            f"separable_conv() takes a `pointwise_kernel` of shape ({', '.join(map(str, expected))}, filters) beside "
-            f"this `depthwise_kernel` of shape {tuple(depthwise_kernel.shape)}. Received: shape {mixing}"
+            f"separable_conv() takes a `pointwise_kernel` of shape ({', '.join(map(str, expected))}, "
+            f"filters) beside this `depthwise_kernel` of shape {tuple(depthwise_kernel.shape)}. Received: "
+            f"shape {mixing}"
         )
     x = _convolve("separable_conv", x, kernel, strides, padding, "channels_last", dilation_rate)
     return _convolve("separable_conv", x, pointwise_kernel, 1, "valid", data_format, 1)
@@ -168,7 +177,8 @@ def conv_transpose(
         kernel: (*spatial, filters, channels).
         strides: factor by which sizes grow.
         padding: "valid" or "same" (sizes times the stride).
-        output_padding: cells at the end beyond the smallest size that gives `inputs` its size; None chooses it.
+        output_padding: cells at the end beyond the smallest size that gives `inputs` its size; None chooses
+            it.
         data_format: "channels_last" or "channels_first"; None is `config.image_data_format()`.
         dilation_rate: distance between the cells of the kernel.
 
@@ -184,8 +194,9 @@ def conv_transpose(
     rank = x.ndim - 2
     if kernel.ndim != x.ndim or kernel.shape[-1] != x.shape[-1]:
         raise ShapeError(
-            f"{name}() takes a `kernel` of shape ({'size, ' * rank}filters, channels) with the channels of `inputs`, "
-            f"here {x.shape[-1]}. Received: kernel of shape {tuple(kernel.shape)}, inputs of shape {tuple(inputs.shape)}"
+            f"{name}() takes a `kernel` of shape ({'size, ' * rank}filters, channels) with the channels of "
+            f"`inputs`, here {x.shape[-1]}. Received: kernel of shape {tuple(kernel.shape)}, inputs of shape "
+            f"{tuple(inputs.shape)}"
         )
     if output_padding is not None:
         output_padding = spatial_sizes(name, "output_padding", output_padding, rank, least=0)
@@ -196,9 +207,15 @@ def conv_transpose(
 
 
 def _convolve(
-    name: str, x: Tensor, kernel: Tensor, strides: Any, padding: str, data_format: str | None, dilation_rate: Any
+    name: str,
+    x: Tensor,
+    kernel: Tensor,
+    strides: Any,
+    padding: str,
+    data_format: str | None,
+    dilation_rate: Any,
 ) -> Tensor:
-    """Convolution of a channels-last tensor, in as many groups as the channels ask for; the result in `data_format`."""
+    """Convolution of a channels-last tensor, in as many groups as the channels ask for."""
     rank = x.ndim - 2
     strides = spatial_sizes(name, "strides", strides, rank)
     dilation = spatial_sizes(name, "dilation_rate", dilation_rate, rank)
@@ -213,19 +230,19 @@ def _check_kernel(name: str, x: Tensor, kernel: Tensor) -> None:
     rank = x.ndim - 2
     if kernel.ndim != x.ndim:
         raise ShapeError(
-            f"{name}() takes a `kernel` of shape ({'size, ' * rank}channels / groups, filters) for `inputs` with {rank} "
-            f"spatial dimensions. Received: kernel of shape {tuple(kernel.shape)}"
+            f"{name}() takes a `kernel` of shape ({'size, ' * rank}channels / groups, filters) for `inputs` "
+            f"with {rank} spatial dimensions. Received: kernel of shape {tuple(kernel.shape)}"
         )
     channels, part, filters = x.shape[-1], *kernel.shape[-2:]
     if part == 0 or channels % part:
         raise ShapeError(
-            f"{name}() takes `inputs` whose channels are those of the kernel or a multiple of them. Received: "
-            f"{channels} channels; the kernel of shape {tuple(kernel.shape)} has {part}"
+            f"{name}() takes `inputs` whose channels are those of the kernel or a multiple of them. "
+            f"Received: {channels} channels; the kernel of shape {tuple(kernel.shape)} has {part}"
         )
     if filters % (channels // part):
         raise ShapeError(
-            f"{name}(): {channels} channels and a kernel for {part} make {channels // part} groups, and the number of "
-            f"filters must be a multiple of this. Received: kernel of shape {tuple(kernel.shape)}"
+            f"{name}(): {channels} channels and a kernel for {part} make {channels // part} groups, and the "
+            f"number of filters must be a multiple of this. Received: kernel of shape {tuple(kernel.shape)}"
         )
 
 
@@ -234,13 +251,13 @@ def _by_channel(name: str, x: Tensor, kernel: Tensor) -> Tensor:
     rank, channels = x.ndim - 2, x.shape[-1]
     if kernel.ndim != x.ndim or kernel.shape[-2] != channels:
         raise ShapeError(
-            f"{name}() takes a depthwise kernel of shape ({'size, ' * rank}channels, multiplier) with the channels of "
-            f"`inputs`, here {channels}. Received: shape {tuple(kernel.shape)}"
+            f"{name}() takes a depthwise kernel of shape ({'size, ' * rank}channels, multiplier) with the "
+            f"channels of `inputs`, here {channels}. Received: shape {tuple(kernel.shape)}"
         )
     return reshape(kernel, (*kernel.shape[:rank], 1, channels * kernel.shape[-1]))
 
 
-# -- pooling -----------------------------------------------------------------------------------------------------------
+# -- pooling -------------------------------------------------------------------------------------------------
 
 
 @op(promote, at=AT)
@@ -284,7 +301,9 @@ def min_pool(
     >>> min_pool(np.arange(6.0).reshape(1, 6, 1), 2).ravel().tolist()
     [0.0, 2.0, 4.0]
     """
-    turn = negative if is_float_dtype(inputs.dtype) else bitwise_invert  # both reverse the order, the latter of integers
+    turn = (
+        negative if is_float_dtype(inputs.dtype) else bitwise_invert
+    )  # both reverse the order, the latter of integers
     return turn(_pool("min_pool", max_pool_general, turn(inputs), pool_size, strides, padding, data_format))
 
 
@@ -306,7 +325,9 @@ def average_pool(
 
 
 @op(promote, at=AT)
-def adaptive_max_pool(inputs: Tensor, output_size: int | Sequence[int], data_format: str | None = None) -> Tensor:
+def adaptive_max_pool(
+    inputs: Tensor, output_size: int | Sequence[int], data_format: str | None = None
+) -> Tensor:
     """Largest element of each of `output_size` regions that cover every spatial dimension evenly.
 
     >>> import numpy as np
@@ -321,7 +342,9 @@ def adaptive_max_pool(inputs: Tensor, output_size: int | Sequence[int], data_for
 
 
 @op(promote_float, at=AT)
-def adaptive_average_pool(inputs: Tensor, output_size: int | Sequence[int], data_format: str | None = None) -> Tensor:
+def adaptive_average_pool(
+    inputs: Tensor, output_size: int | Sequence[int], data_format: str | None = None
+) -> Tensor:
     """Mean of each of `output_size` regions that cover every spatial dimension evenly.
 
     >>> import numpy as np
@@ -337,9 +360,14 @@ def adaptive_average_pool(inputs: Tensor, output_size: int | Sequence[int], data
 
 
 def _pool(
-    name: str, general: Callable[..., Tensor], inputs: Tensor, pool_size: Any, strides: Any, padding: str,
+    name: str,
+    general: Callable[..., Tensor],
+    inputs: Tensor,
+    pool_size: Any,
+    strides: Any,
+    padding: str,
     data_format: str | None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     x = _channels_last(name, inputs, data_format)
     size = spatial_sizes(name, "pool_size", pool_size, x.ndim - 2)
     strides = size if strides is None else spatial_sizes(name, "strides", strides, x.ndim - 2)
@@ -349,9 +377,13 @@ def _pool(
 
 
 def _adaptive(
-    name: str, general: Callable[..., Tensor], reduce: Callable[..., Tensor], inputs: Tensor, output_size: Any,
+    name: str,
+    general: Callable[..., Tensor],
+    reduce: Callable[..., Tensor],
+    inputs: Tensor,
+    output_size: Any,
     data_format: str | None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Region i of n cells in `count` regions runs from floor(i * n / count) to ceil((i + 1) * n / count)."""
     x = _channels_last(name, inputs, data_format)
     counts = spatial_sizes(name, "output_size", output_size, x.ndim - 2)
@@ -367,7 +399,7 @@ def _adaptive(
     return _restored(x, data_format)
 
 
-# -- windows as columns ------------------------------------------------------------------------------------------------
+# -- windows as columns --------------------------------------------------------------------------------------
 
 
 @op(promote, at=AT)
@@ -395,7 +427,9 @@ def unfold(
     [[[0, 2], [1, 3]]]
     """
     if x.ndim != 4:
-        raise ShapeError(f"unfold() takes `x` of shape (batch, channels, height, width). Received: {tuple(x.shape)}")
+        raise ShapeError(
+            f"unfold() takes `x` of shape (batch, channels, height, width). Received: {tuple(x.shape)}"
+        )
     size, steps, apart, edges = _window("unfold", kernel_size, stride, dilation, padding)
     x = pad(x, [(0, 0), (0, 0), *((p, p) for p in edges)])
     rows, columns = _window_counts("unfold", x.shape[2:], size, apart, steps)
@@ -430,8 +464,8 @@ def fold(
     rows, columns = _window_counts("fold", padded, size, apart, steps)
     if x.ndim != 3 or x.shape[1] % math.prod(size) or x.shape[2] != rows * columns:
         raise ShapeError(
-            f"fold() takes `x` of shape (batch, channels * {math.prod(size)}, {rows * columns}) for these sizes. "
-            f"Received: shape {tuple(x.shape)}"
+            f"fold() takes `x` of shape (batch, channels * {math.prod(size)}, {rows * columns}) for these "
+            f"sizes. Received: shape {tuple(x.shape)}"
         )
     # zeros after each element bring a cell of all windows to the images' scale; then it stands at one offset
     cells = reshape(x, (x.shape[0], -1, *size, rows, 1, columns, 1))
@@ -443,11 +477,13 @@ def fold(
         cell = cells[:, :, i, j, : padded[0] - top, : padded[1] - left]
         below, right = padded[0] - top - cell.shape[2], padded[1] - left - cell.shape[3]
         shifted.append(pad(cell, [(0, 0), (0, 0), (top, below), (left, right)]))
-    return functools.reduce(add, shifted)[:, :, edges[0] : edges[0] + output[0], edges[1] : edges[1] + output[1]]
+    return functools.reduce(add, shifted)[
+        :, :, edges[0] : edges[0] + output[0], edges[1] : edges[1] + output[1]
+    ]
 
 
 def window_cells(x: Tensor, axis: int, size: Sizes, strides: Sizes, dilation: Sizes) -> list[Tensor]:
-    """For each cell of the windows over the axes from `axis` on, in row-major order: that cell of all windows."""
+    """Each cell of the windows over the axes from `axis` on, in row-major order: that cell of all windows."""
     counts = _window_counts("windows", x.shape[axis:], size, dilation, strides)
     cells = []
     for cell in np.ndindex(*size):
@@ -459,24 +495,31 @@ def window_cells(x: Tensor, axis: int, size: Sizes, strides: Sizes, dilation: Si
 
 def _window(name: str, size: Any, stride: Any, dilation: Any, padding: Any) -> list[Sizes]:
     given = {"kernel_size": size, "stride": stride, "dilation": dilation, "padding": padding}
-    return [spatial_sizes(name, argument, value, 2, least=argument != "padding") for argument, value in given.items()]
+    return [
+        spatial_sizes(name, argument, value, 2, least=argument != "padding")
+        for argument, value in given.items()
+    ]
 
 
-def _window_counts(name: str, shape: Sequence[int], size: Sizes, dilation: Sizes, strides: Sizes) -> list[int]:
+def _window_counts(
+    name: str, shape: Sequence[int], size: Sizes, dilation: Sizes, strides: Sizes
+) -> list[int]:
     counts = [(n - (k - 1) * d - 1) // s + 1 for n, k, d, s in zip(shape, size, dilation, strides)]
     if min(counts) < 1:
-        raise ShapeError(f"{name}(): windows of size {size}, dilation {dilation}, don't fit into {tuple(shape)} cells.")
+        raise ShapeError(
+            f"{name}(): windows of size {size}, dilation {dilation}, don't fit into {tuple(shape)} cells."
+        )
     return counts
 
 
-# -- arguments ---------------------------------------------------------------------------------------------------------
+# -- arguments -----------------------------------------------------------------------------------------------
 
 
 def _channels_last(name: str, x: Tensor, data_format: str | None) -> Tensor:
     if not 3 <= x.ndim <= 5:
         raise ShapeError(
-            f"{name}() takes `inputs` of rank 3 to 5: the batch, one to three spatial dimensions and the channels. "
-            f"Received: inputs of shape {tuple(x.shape)}"
+            f"{name}() takes `inputs` of rank 3 to 5: the batch, one to three spatial dimensions and the "
+            f"channels. Received: inputs of shape {tuple(x.shape)}"
         )
     return x if config.standardize_data_format(data_format) == "channels_last" else moveaxis(x, 1, -1)
 
@@ -487,11 +530,17 @@ def _restored(x: Tensor, data_format: str | None) -> Tensor:
 
 def spatial_sizes(name: str, argument: str, value: Any, rank: int, least: int = 1) -> Sizes:
     """One number for each spatial dimension, from such or from one number for all."""
-    found = (value,) * rank if isinstance(value, Integral) else tuple(value) if isinstance(value, Sequence) else ()
+    found = (
+        (value,) * rank
+        if isinstance(value, Integral)
+        else tuple(value)
+        if isinstance(value, Sequence)
+        else ()
+    )
     if len(found) != rank or not all(isinstance(n, Integral) and n >= least for n in found):
         raise ArgumentError(
-            f"{name}() takes `{argument}` as an integer or as {rank} of them, one for each spatial dimension of "
-            f"`inputs`, each at least {least}. Received: {argument}={shown(value)}"
+            f"{name}() takes `{argument}` as an integer or as {rank} of them, one for each spatial dimension "
+            f"of `inputs`, each at least {least}. Received: {argument}={shown(value)}"
         )
     return tuple(map(int, found))
 
@@ -507,6 +556,6 @@ def _check_fits(name: str, what: str, size: Sequence[int], x: Tensor, padding: s
     spatial = tuple(x.shape[1:-1])
     if padding == "valid" and any(k > n for k, n in zip(size, spatial, strict=True)):
         raise ShapeError(
-            f"{name}(): the {what} of size {tuple(size)} is larger than the input of size {spatial}, so that nothing is "
-            f'left with padding="valid". Use padding="same", a smaller window or larger inputs.'
+            f"{name}(): the {what} of size {tuple(size)} is larger than the input of size {spatial}: "
+            'nothing is left with padding="valid". Use padding="same", a smaller window or larger inputs.'
         )

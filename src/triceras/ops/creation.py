@@ -134,6 +134,43 @@ def shape(x: Any) -> tuple[int | None, ...]:
     return tuple(x.shape) if hasattr(x, "shape") else np.shape(x)
 
 
+@export("ops.dtype")
+def dtype(x: Any) -> str:
+    """The name of the dtype.
+
+    >>> dtype(KerasTensor((2,), "int8"))
+    'int8'
+    """
+    return _kind(x) if hasattr(x, "dtype") else standardize_dtype(convert_to_numpy(x).dtype)
+
+
+@export("ops.ndim", "ops.numpy.ndim")
+def ndim(x: Any) -> int:
+    """The number of axes.
+
+    >>> ndim([[1, 2]])
+    2
+    """
+    return len(shape(x))
+
+
+@export("ops.size", "ops.numpy.size")
+def size(x: Any) -> Any:
+    """The number of elements: an integer, or a symbolic scalar where a symbolic tensor's sizes are unknown.
+
+    >>> size([[1, 2]])
+    2
+    """
+    found = shape(x)
+    return _size_of(x) if None in found else math.prod(found)
+
+
+@op(at=())
+def _size_of(x: Kept) -> Tensor:
+    """The number of elements as a tensor."""
+    return cast(math.prod(x.shape), "int32")
+
+
 @export("ops.array", "ops.numpy.array")
 def array(x: Any, dtype: Any = None) -> Tensor:
     """A tensor of the active engine; as `convert_to_tensor`.

@@ -818,7 +818,7 @@ def isreal(x: Tensor) -> Tensor:
     return equal(imag(x), 0)
 
 
-@elementwise(promote_float, "bool", at=AT)
+@elementwise(promote_float, "bool", at=AT, passed=("rtol", "atol"))
 def isclose(x1: Tensor, x2: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
     """Whether two are equal up to `atol + rtol * abs(x2)`.
 

@@ -1,7 +1,7 @@
 """Images: resizing, cropping, colours, patches, filters and geometric transforms, all over other ops.
 
-An image has shape (height, width, channels), or (channels, height, width) with "channels_first"; most functions take one
-image or a batch of them.
+An image has shape (height, width, channels), or (channels, height, width) with "channels_first"; most
+functions take one image or a batch of them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from triceras.ops.shape import concatenate, moveaxis, pad, stack
 public = partial(op, promote, at=("ops.image",))
 
 
-# -- size --------------------------------------------------------------------------------------------------------------
+# -- size ----------------------------------------------------------------------------------------------------
 
 
 @public()
@@ -68,7 +68,9 @@ def resize(
     if crop_to_aspect_ratio and pad_to_aspect_ratio:
         raise ArgumentError("resize() can crop or pad to the aspect ratio, not both.")
     if fill_mode != "constant":
-        raise ArgumentError(f'resize() takes the `fill_mode` "constant" only. Received: fill_mode={fill_mode!r}')
+        raise ArgumentError(
+            f'resize() takes the `fill_mode` "constant" only. Received: fill_mode={fill_mode!r}'
+        )
     axes, sizes = (height, width), (images.shape[height], images.shape[width])
     proportional = (int(sizes[1] * size[0] / size[1]), int(sizes[0] * size[1] / size[0]))
     if crop_to_aspect_ratio:
@@ -81,7 +83,7 @@ def resize(
         wanted = [max(n, p) for n, p in zip(sizes, proportional, strict=True)]
         edges = [(0, 0)] * images.ndim
         for axis, n, m in zip(axes, sizes, wanted, strict=True):
-            edges[axis] = ((m - n) // 2, m - n - (m - n) // 2)
+            edges[axis] = ((m - n) // 2, (m - n) // 2)  # alike on both sides, as the reference does
         images = pad(images, edges, constant_values=fill_value)
     if interpolation == "nearest":
         for axis, count in zip(axes, size, strict=True):
@@ -94,7 +96,7 @@ def resize(
     return x if is_float_dtype(images.dtype) else saturate_cast(round(x), images.dtype)
 
 
-@public()
+@public(passed=("output_shape",))
 def scale_and_translate(
     images: Tensor,
     output_shape: Sequence[int],
@@ -116,7 +118,7 @@ def scale_and_translate(
         antialias: whether to average over what a pixel of a smaller result covers.
 
     >>> import numpy as np
-    >>> scale_and_translate(np.array([0.0, 2.0]), (4,), np.array([2.0]), np.array([0.0]), (0,), "linear").tolist()
+    >>> scale_and_translate(np.array([0.0, 2.0]), (4,), [2.0], [0.0], (0,), "linear").tolist()
     [0.0, 0.5, 1.5, 2.0]
     """
     _kernel("scale_and_translate", "method", method, _METHODS)
@@ -127,7 +129,9 @@ def scale_and_translate(
     return cast(x, images.dtype)
 
 
-def _resample(x: Tensor, axis: int, count: int, scale: Any, shift: Any, method: str, antialias: bool) -> Tensor:
+def _resample(
+    x: Tensor, axis: int, count: int, scale: Any, shift: Any, method: str, antialias: bool
+) -> Tensor:
     """`count` places along an axis, each a weighted mean of what is near it."""
     n = x.shape[axis]
     places = (np.arange(count, dtype="float32") + 0.5 - shift) / scale - 0.5
@@ -167,7 +171,9 @@ _INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
 
 def _kernel(name: str, argument: str, value: str, known: Any) -> None:
     if value not in known:
-        raise ArgumentError(f"{name}() takes one of {tuple(known)} as `{argument}`. Received: {argument}={value!r}")
+        raise ArgumentError(
+            f"{name}() takes one of {tuple(known)} as `{argument}`. Received: {argument}={value!r}"
+        )
 
 
 def _real(images: Tensor) -> Tensor:
@@ -188,7 +194,7 @@ def crop_images(
 ) -> Tensor:
     """Images without some rows and columns at their edges.
 
-    Two of top, bottom and target height say which rows, and two of left, right and target width which columns.
+    Two of top, bottom and target height say which rows, two of left, right and target width which columns.
 
     >>> import numpy as np
     >>> crop_images(np.ones((5, 5, 3)), 1, 1, target_height=2, target_width=3).shape
@@ -197,10 +203,18 @@ def crop_images(
     name = "crop_images"
     height, width, _ = _axes(name, images, data_format)
     rows, columns = images.shape[height], images.shape[width]
-    top, bottom = _edges(name, "top_cropping", top_cropping, "bottom_cropping", bottom_cropping,
-                         "target_height", target_height, rows, -1)  # fmt: skip
-    left, right = _edges(name, "left_cropping", left_cropping, "right_cropping", right_cropping,
-                         "target_width", target_width, columns, -1)  # fmt: skip
+    top, bottom = _edges(
+        name,
+        {"top_cropping": top_cropping, "bottom_cropping": bottom_cropping, "target_height": target_height},
+        rows,
+        -1,
+    )
+    left, right = _edges(
+        name,
+        {"left_cropping": left_cropping, "right_cropping": right_cropping, "target_width": target_width},
+        columns,
+        -1,
+    )
     cut = [slice(None)] * images.ndim
     cut[height], cut[width] = slice(top, rows - bottom), slice(left, columns - right)
     return images[tuple(cut)]
@@ -219,7 +233,7 @@ def pad_images(
 ) -> Tensor:
     """Images with more rows and columns of zeros at their edges.
 
-    Two of top, bottom and target height say how many rows, and two of left, right and target width how many columns.
+    Two of top, bottom and target height say how many rows, two of left, right and target width the columns.
 
     >>> import numpy as np
     >>> pad_images(np.ones((5, 5, 3)), 1, 1, target_height=8, target_width=7).shape
@@ -228,33 +242,38 @@ def pad_images(
     name = "pad_images"
     height, width, _ = _axes(name, images, data_format)
     edges = [(0, 0)] * images.ndim
-    edges[height] = _edges(name, "top_padding", top_padding, "bottom_padding", bottom_padding,
-                           "target_height", target_height, images.shape[height], 1)  # fmt: skip
-    edges[width] = _edges(name, "left_padding", left_padding, "right_padding", right_padding,
-                          "target_width", target_width, images.shape[width], 1)  # fmt: skip
+    edges[height] = _edges(
+        name,
+        {"top_padding": top_padding, "bottom_padding": bottom_padding, "target_height": target_height},
+        images.shape[height],
+        1,
+    )
+    edges[width] = _edges(
+        name,
+        {"left_padding": left_padding, "right_padding": right_padding, "target_width": target_width},
+        images.shape[width],
+        1,
+    )
     return pad(images, edges)
 
 
-def _edges(
-    name: str, first: str, before: int | None, last: str, after: int | None, whole: str, target: int | None, size: int,
-    sign: int,
-) -> tuple[int, int]:  # fmt: skip
-    """How much to remove (sign -1) or add (1) on both ends of a dimension, from two of three numbers."""
-    given = {first: before, last: after, whole: target}
+def _edges(name: str, given: dict[str, int | None], size: int, sign: int) -> tuple[int, int]:
+    """How much to remove (sign -1) or add (1) before and after a dimension, from two of three numbers."""
+    before, after, target = given.values()
     if sum(value is not None for value in given.values()) != 2:
-        raise ArgumentError(f"{name}() takes exactly two of `{first}`, `{last}` and `{whole}`. Received: {given}")
-    change = (target - size) * sign if target is not None else 0
+        raise ArgumentError(f"{name}() takes exactly two of {', '.join(given)}. Received: {given}")
+    change = 0 if target is None else (target - size) * sign
     before = change - after if before is None else before
     after = change - before if after is None else after
     if before < 0 or after < 0 or size + sign * (before + after) < 0:
         raise ArgumentError(
-            f"{name}(): `{first}`, `{last}` and `{whole}` must all be at least 0. For an image of size {size} they are "
+            f"{name}(): {', '.join(given)} must all be at least 0. For an image of size {size} they are "
             f"{before}, {after} and {size + sign * (before + after)}."
         )
     return before, after
 
 
-# -- colours -----------------------------------------------------------------------------------------------------------
+# -- colours -------------------------------------------------------------------------------------------------
 
 
 @public()
@@ -277,8 +296,8 @@ def rgb_to_hsv(images: Tensor, data_format: str | None = None) -> Tensor:
     """Hue, saturation and value (0 to 1) of images with values from 0 to 1.
 
     >>> import numpy as np
-    >>> rgb_to_hsv(np.array([[[0.0, 1.0, 0.0]]])).round(3).tolist()
-    [[[0.333, 1.0, 1.0]]]
+    >>> rgb_to_hsv(np.array([[[0.5, 0.0, 0.0]]])).tolist()
+    [[[0.0, 1.0, 0.5]]]
     """
     axis = _axes("rgb_to_hsv", images, data_format)[2]
     red, green, blue = _colours("rgb_to_hsv", images, axis, floating=True)
@@ -287,7 +306,9 @@ def rgb_to_hsv(images: Tensor, data_format: str | None = None) -> Tensor:
     safe = where(spread > 0, spread, 1.0)
     saturation = where(value > 0, spread / where(value > 0, value, 1.0), 0.0)
     sixths = where(
-        value == red, (green - blue) / safe, where(value == green, (blue - red) / safe + 2, (red - green) / safe + 4)
+        value == red,
+        (green - blue) / safe,
+        where(value == green, (blue - red) / safe + 2, (red - green) / safe + 4),
     )
     hue = where(spread > 0, mod(sixths / 6, 1.0), 0.0)
     return stack([hue, saturation, value], axis=axis)
@@ -310,10 +331,13 @@ def hsv_to_rgb(images: Tensor, data_format: str | None = None) -> Tensor:
 
 def _colours(name: str, images: Tensor, axis: int, floating: bool = False) -> list[Tensor]:
     if images.shape[axis] != 3:
-        raise ShapeError(f"{name}() takes images with three channels. Received: images of shape {tuple(images.shape)}")
+        raise ShapeError(
+            f"{name}() takes images with three channels. Received: images of shape {tuple(images.shape)}"
+        )
     if floating and not is_float_dtype(images.dtype):
         raise ArgumentError(
-            f"{name}() takes float images. Received: images of dtype {standardize_dtype(images.dtype)}. Divide by 255."
+            f"{name}() takes float images. Received: images of dtype {standardize_dtype(images.dtype)}. "
+            "Divide by 255."
         )
     return [images[(slice(None),) * axis + (i,)] for i in range(3)]
 
@@ -322,12 +346,15 @@ def _axes(name: str, images: Tensor, data_format: str | None) -> tuple[int, int,
     """The axes of height, width and channels."""
     rank = images.ndim
     if rank not in (3, 4):
-        raise ShapeError(f"{name}() takes one image, of rank 3, or a batch, of rank 4. Received: shape {tuple(images.shape)}")
+        raise ShapeError(
+            f"{name}() takes one image, of rank 3, or a batch, of rank 4. Received: shape "
+            f"{tuple(images.shape)}"
+        )
     last = config.standardize_data_format(data_format) == "channels_last"
     return (rank - 3, rank - 2, rank - 1) if last else (rank - 2, rank - 1, rank - 3)
 
 
-# -- patches and filters -----------------------------------------------------------------------------------------------
+# -- patches and filters -------------------------------------------------------------------------------------
 
 
 @public()
@@ -369,7 +396,7 @@ def extract_patches_3d(
     padding: str = "valid",
     data_format: str | None = None,
 ) -> Tensor:
-    """Windows of volumes (depth, height, width, channels) as channels; the arguments are those of `extract_patches`.
+    """Windows of volumes (depth, height, width, channels) as channels; arguments as in `extract_patches`.
 
     >>> import numpy as np
     >>> extract_patches_3d(np.ones((1, 4, 4, 4, 1)), 2).shape
@@ -379,11 +406,19 @@ def extract_patches_3d(
 
 
 def _patches(
-    name: str, rank: int, images: Tensor, size: Any, strides: Any, dilation_rate: Any, padding: str,
+    name: str,
+    rank: int,
+    images: Tensor,
+    size: Any,
+    strides: Any,
+    dilation_rate: Any,
+    padding: str,
     data_format: str | None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     if images.ndim not in (rank + 1, rank + 2):
-        raise ShapeError(f"{name}() takes tensors of rank {rank + 1} or {rank + 2}. Received: {tuple(images.shape)}")
+        raise ShapeError(
+            f"{name}() takes tensors of rank {rank + 1} or {rank + 2}. Received: {tuple(images.shape)}"
+        )
     single, last = images.ndim == rank + 1, config.standardize_data_format(data_format) == "channels_last"
     x = images[None] if single else images
     x = x if last else moveaxis(x, 1, -1)

@@ -19,6 +19,7 @@ from triceras.core.spec import KerasTensor
 from triceras.engine import selection
 from triceras.ops import creation, elementwise
 from triceras.ops import shape as shapes
+from triceras.ops.infer import infer
 from triceras.ops.op import Kept, Op, OpError, Tensor, Tensors, _kind, _shape, broadcast_shapes, op
 
 AT = ("ops", "ops.numpy")
@@ -58,7 +59,7 @@ def _item_spec(made: Op, values: list[Any], statics: dict[str, Any]) -> KerasTen
     return KerasTensor(_item_shape(x.shape, statics["key"]), x.dtype)
 
 
-@op(spec=_item_spec, at=())
+@op(spec=_item_spec, at=(), passed=("key",))
 def get_item(x: Kept, key: tuple[Any, ...]) -> Tensor:
     """Elements by integers, slices, None and Ellipsis."""
     ...
@@ -80,7 +81,7 @@ def get_item(x: Any, key: Any) -> Tensor:  # noqa: F811 - the public form also t
     Raises:
         ItemError: an `IndexError`; an integer lies outside.
 
-    >>> get_item(creation.array([[1, 2], [3, 4]]), (slice(None), 0)).tolist()
+    >>> get_item(creation.array([[1, 2], [3, 4]]), (..., 0)).tolist()
     [1, 3]
     """
     template, tensors = [], []
@@ -211,7 +212,12 @@ def scatter_update(inputs: Kept, indices: Kept, updates: Kept, reduction: str | 
     ...
 
 
-@public()
+def smaller_size(made: Op, values: list[Any], statics: dict[str, Any]) -> Any:
+    """Inference for ops whose result has the smaller of two sizes: an unknown one may be that, too."""
+    return infer(made._apply, (values, statics), {}, also=(1,))
+
+
+@public(spec=smaller_size)
 def diagonal(x: Kept, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     """A diagonal of the planes that two axes span, as the last axis of the result.
 
@@ -226,7 +232,7 @@ def diagonal(x: Kept, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor
     return get_item(x, (..., places + max(-offset, 0), places + max(offset, 0)))
 
 
-@public()
+@public(spec=smaller_size)
 def diag(x: Kept, k: int = 0) -> Tensor:
     """The square matrix with a vector on a diagonal, or a matrix's diagonal.
 

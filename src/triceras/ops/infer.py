@@ -11,10 +11,12 @@ from triceras.engine import selection
 from triceras.engine.contract import StateScope, state
 
 
-def infer(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def infer(
+    fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], also: tuple[int, ...] = ()
+) -> Any:
     """What `fn` returns for arguments that hold symbolic tensors, as symbolic tensors.
 
-    A size that differs between two probes is unknown in the result.
+    A size that differs between two probes is unknown in the result. Further sizes to probe stand in `also`.
     """
     engine = selection.current()
     leaves = tree.flatten((args, kwargs))
@@ -29,11 +31,10 @@ def infer(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any])
         with selection.running(engine), recording(False), state(StateScope((), (), state.get())):  # nothing is assigned
             return fn(*a, **k)
 
-    def probe(size: int) -> Any:
-        known = [
-            s if None not in s.shape else KerasTensor([size if d is None else d for d in s.shape], s.dtype) for s in specs
-        ]
-        return engine.abstract(run, known)
+    def probe(sizes: int | tuple[int, int]) -> Any:
+        first, other = sizes if isinstance(sizes, tuple) else (sizes, sizes)
+        filled = [[(other if i else first) if d is None else d for i, d in enumerate(s.shape)] for s in specs]
+        return engine.abstract(run, [KerasTensor(f, s.dtype) for f, s in zip(filled, specs, strict=True)])
 
     if all(None not in s.shape for s in specs):
         return probe(0)
@@ -42,7 +43,10 @@ def infer(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any])
     problem: Exception | None = None
     for small, large in (*engine.probes, *zip(known, known, strict=True)):
         try:
-            return tree.map_structure(_merge, probe(small), probe(large))
+            found = probe(small)
+            for size in (large, *also):
+                found = tree.map_structure(_merge, found, probe(size))
+            return found
         except Exception as error:
             problem = problem or error
     raise problem

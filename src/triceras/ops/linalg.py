@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from triceras.core.dtypes import accumulate, promote, promote_float, standardize_dtype
+from triceras.core.dtypes import COMPLEX, accumulate, promote, promote_float, standardize_dtype
 from triceras.core.errors import ArgumentError, ShapeError
 from triceras.core.shapes import canonical_axes
 from triceras.ops import creation, elementwise, indexing, reduction
@@ -17,12 +17,6 @@ from triceras.ops.op import Kept, Tensor, Tensors, op
 AT = ("ops", "ops.numpy")
 public = partial(op, at=AT)
 algebra = partial(op, at=("ops.linalg", "ops"))
-
-
-def _decomposed(kinds: tuple[str, ...]) -> str:
-    """The dtype rule of decompositions: as `promote_float`; half precision is computed in single."""
-    found = promote_float(kinds)
-    return "float32" if found in ("float16", "bfloat16") else found
 
 
 def _product(kinds: tuple[str, ...]) -> str:
@@ -101,7 +95,9 @@ def vdot(x1: Tensor, x2: Tensor) -> Tensor:
     >>> vdot([[1, 2]], [[3], [4]]).item()
     11
     """
-    return tensordot(elementwise.conj(shapes.ravel(x1)), shapes.ravel(x2), 1)
+    x1 = shapes.ravel(x1)
+    is_complex = standardize_dtype(x1.dtype) in COMPLEX
+    return tensordot(elementwise.conj(x1) if is_complex else x1, shapes.ravel(x2), 1)
 
 
 @public(promote)
@@ -286,7 +282,7 @@ def det(x: Tensor) -> Tensor:
     ...
 
 
-@algebra(_decomposed)
+@algebra(promote_float)
 def inv(x: Tensor) -> Tensor:
     """The inverse of square matrices.
 
@@ -296,7 +292,7 @@ def inv(x: Tensor) -> Tensor:
     ...
 
 
-@algebra(_decomposed)
+@algebra(promote_float)
 def pinv(x: Tensor, rcond: float | None = None) -> Tensor:
     """The pseudo-inverse (Moore-Penrose).
 
@@ -311,7 +307,7 @@ def pinv(x: Tensor, rcond: float | None = None) -> Tensor:
     ...
 
 
-@algebra(_decomposed)
+@algebra(promote_float)
 def cholesky(x: Tensor, upper: bool = False) -> Tensor:
     """The triangular factor of positive definite matrices.
 
@@ -342,7 +338,7 @@ def cholesky_inverse(x: Tensor, upper: bool = False) -> Tensor:
     return matmul(root, adjoint) if upper else matmul(adjoint, root)
 
 
-@algebra(_decomposed)
+@algebra(promote_float, spec=indexing.smaller_size)
 def qr(x: Tensor, mode: str = "reduced") -> tuple[Tensor, Tensor]:
     """Orthogonal and upper triangular factors.
 
@@ -364,7 +360,7 @@ def _qr(x: Kept, mode: str) -> tuple[Tensor, Tensor]:
     ...
 
 
-@algebra(_decomposed)
+@algebra(promote_float, spec=indexing.smaller_size)
 def svd(x: Tensor, full_matrices: bool = True, compute_uv: bool = True) -> tuple[Tensor, Tensor, Tensor] | Tensor:
     """The singular value decomposition `u, s, vh`, or the singular values alone.
 
@@ -379,7 +375,7 @@ def svd(x: Tensor, full_matrices: bool = True, compute_uv: bool = True) -> tuple
     ...
 
 
-@algebra(_decomposed)
+@algebra(promote_float)
 def eig(x: Tensor) -> tuple[Tensor, Tensor]:
     """Eigenvalues and right eigenvectors (as columns) of square matrices, both complex.
 
@@ -389,7 +385,7 @@ def eig(x: Tensor) -> tuple[Tensor, Tensor]:
     ...
 
 
-@algebra(_decomposed)
+@algebra(promote_float)
 def eigh(x: Tensor) -> tuple[Tensor, Tensor]:
     """Eigenvalues, ascending, and eigenvectors (as columns) of symmetric or Hermitian matrices.
 
@@ -399,7 +395,7 @@ def eigh(x: Tensor) -> tuple[Tensor, Tensor]:
     ...
 
 
-@algebra(_decomposed)
+@algebra(promote_float, spec=indexing.smaller_size)
 def lu_factor(x: Tensor) -> tuple[Tensor, Tensor]:
     """Both factors of the LU decomposition in one matrix, and the rows exchanged at each step.
 
@@ -409,7 +405,7 @@ def lu_factor(x: Tensor) -> tuple[Tensor, Tensor]:
     ...
 
 
-@algebra(_decomposed)
+@algebra(promote_float)
 def solve(a: Tensor, b: Tensor) -> Tensor:
     """The solution `x` of `a @ x = b`, for right sides `b` that are vectors or matrices.
 
@@ -454,7 +450,7 @@ def _solve_triangular(a: Kept, b: Kept, lower: bool) -> Tensor:
     return _solve(indexing.tril(a) if lower else indexing.triu(a), b)
 
 
-@algebra(_decomposed)
+@algebra(promote_float)
 def lstsq(a: Tensor, b: Tensor, rcond: float | None = None) -> Tensor:
     """The `x` of least norm among those that bring `a @ x` closest to `b`.
 
@@ -472,7 +468,7 @@ def lstsq(a: Tensor, b: Tensor, rcond: float | None = None) -> Tensor:
     return matmul(pinv(a, max(a.shape) * _epsilon(a) if rcond is None else rcond), b)
 
 
-@algebra(_decomposed)
+@algebra(promote_float)
 def matrix_rank(x: Tensor, tol: float | None = None) -> Tensor:
     """How many singular values of matrices count as other than 0.
 
@@ -492,5 +488,5 @@ def matrix_rank(x: Tensor, tol: float | None = None) -> Tensor:
 
 
 def _epsilon(x: Tensor) -> float:
-    """The spacing of numbers of a tensor's dtype near 1."""
+    """The spacing near 1 of the numbers that are computed with (single ones for half precision)."""
     return 2.0**-52 if standardize_dtype(x.dtype) in ("float64", "complex128") else 2.0**-23

@@ -65,7 +65,8 @@ class Op:
         body: Callable[..., Any],
         promote: Callable[[tuple[str, ...]], str] | None,
         spec: Callable[..., Any] | None,
-        saved: Sequence[str],
+        saved: Sequence[str] = (),
+        passed: Sequence[str] = (),
     ) -> None:
         self.name = body.__name__
         self.body, self.promote, self.spec = body, promote, spec
@@ -76,6 +77,7 @@ class Op:
         self.lists = frozenset(n for n in self.tensors if kinds[n] == "Tensors")
         self.statics = tuple(n for n in self.signature.parameters if n not in self.tensors)
         self.config = tuple(saved)  # arguments that saved configs hold though they may be tensors
+        self.passed = tuple(passed)  # static arguments that saved graphs hold among a call's inputs
         self.primitive = body.__code__.co_code in _EMPTY
         if tuple(self.signature.parameters)[: len(self.tensors)] != self.tensors:
             self.body = lambda *values, **statics: body(**dict(zip(self.tensors, values, strict=True)), **statics)
@@ -196,16 +198,22 @@ class Op:
         values = [v.__triceras_tensor__() if hasattr(v, "__triceras_tensor__") else v for v in values]
         outputs = self.infer(values, statics)
         if recording.get():
-            kept = len(values)
-            while kept and values[kept - 1] is None:
+            kept, fixed = len(values), {}
+            while kept and (values[kept - 1] is None or self._configured(self.tensors[kept - 1], values[kept - 1])):
                 kept -= 1
-            OpCall(self, statics)._record(tuple(values[:kept]), {}, outputs)
+                if values[kept] is not None:
+                    fixed[self.tensors[kept]] = values[kept]
+            OpCall(self, fixed | statics)._record(tuple(values[:kept]), {}, outputs)
         return outputs
+
+    def _configured(self, name: str, value: Any) -> bool:
+        """Whether an argument belongs to the node's config rather than to its inputs."""
+        return name in self.config and not is_symbolic(value)
 
     def infer(self, values: list[Any], statics: dict[str, Any]) -> Any:
         """Fresh symbolic tensors for the result, cached by what they depend on."""
         try:
-            key = (selection.current().name, _frozen(values), _frozen(statics))
+            key = (selection.current().name, config.image_data_format(), _frozen(values), _frozen(statics))
             found = self._specs.get(key)
         except TypeError:
             key = found = None
@@ -223,25 +231,26 @@ class Op:
 
 
 class OpCall(Operation):
-    """One use of an op with its static arguments, as a node of a graph."""
+    """One use of an op, as a node of a graph: it takes tensors, and knows the static and the other fixed arguments."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> OpCall:
         return object.__new__(cls)
 
-    def __init__(self, op: Op, statics: dict[str, Any], name: str | None = None) -> None:
+    def __init__(self, op: Op, arguments: dict[str, Any], name: str | None = None) -> None:
         super().__init__(name or unique_name(op.name))
-        self.op, self.statics = op, statics
+        self.op, self.arguments = op, arguments
+        self.statics = {k: v for k, v in arguments.items() if k not in op.tensors}
 
-    def __call__(self, *values: Any) -> Any:
-        values = (*values, *(None,) * (len(self.op.tensors) - len(values)))
+    def __call__(self, *given: Any) -> Any:
+        values = (*given, *(self.arguments.get(name) for name in self.op.tensors[len(given) :]))
         if any(map(is_symbolic, values)):
-            return self._record(values, {}, self.op.infer(list(values), self.statics))
+            return self._record(given, {}, self.op.infer(list(values), self.statics))
         return self.op.run(values, self.statics)
 
     call = __call__
 
     def get_config(self) -> dict[str, Any]:
-        return {"name": self.name, **self.statics}
+        return {"name": self.name, **self.arguments}
 
 
 def op(
@@ -251,6 +260,7 @@ def op(
     at: Sequence[str] = ("ops",),
     aliases: Sequence[str] = (),
     config: Sequence[str] = (),
+    passed: Sequence[str] = (),
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Define an op.
 
@@ -260,10 +270,11 @@ def op(
         at: public namespaces; none for what only other ops use.
         aliases: further public names.
         config: names of tensor arguments that saved configs hold.
+        passed: names of static arguments that saved graphs hold among the inputs of a call.
     """
 
     def define(body: Callable[..., Any]) -> Callable[..., Any]:
-        made = Op(body, promote, spec, config)
+        made = Op(body, promote, spec, config, passed)
         OPS[made.name] = made
         call = _wrapper(made)
         call.op = made  # type: ignore[attr-defined]

@@ -675,7 +675,8 @@ def histogram(x: Tensor, bins: int = 10, range: Sequence[float] | None = None) -
     low, high = (elementwise.add(end, indexing.where(flat, shift, 0.0)) for end, shift in ((low, -0.5), (high, 0.5)))
     steps = creation.cast(creation.arange(bins + 1), x.dtype)
     width = elementwise.divide(elementwise.subtract(high, low), bins)
-    edges = creation.cast(elementwise.add(low, elementwise.multiply(steps, width)), x.dtype)
+    edges = elementwise.add(low, elementwise.multiply(steps, width))
+    edges = indexing.where(elementwise.equal(steps, bins), high, edges)  # exactly, or the largest element falls out
     places = elementwise.subtract(indexing.searchsorted(edges, x, side="right"), 1)
     places = indexing.where(elementwise.equal(x, edges[-1]), bins - 1, places)  # the last bin holds its upper edge
     return segment_sum(creation.ones_like(x), places, bins), edges
@@ -693,6 +694,25 @@ def digitize(x: Kept, bins: Kept) -> Tensor:
     rising = indexing.searchsorted(bins, x, side="right")
     falling = elementwise.subtract(bins.shape[0], indexing.searchsorted(shapes.flip(bins), x, side="right"))
     return indexing.where(elementwise.greater_equal(bins[-1], bins[0]), rising, falling)
+
+
+@kept()
+def diff(a: Kept, n: int = 1, axis: int = -1) -> Tensor:
+    """Differences of neighbours along an axis, taken `n` times.
+
+    >>> diff([1, 4, 9]).tolist()
+    [3, 5]
+    """
+    if n < 0:
+        raise ArgumentError(f"`n` can't be negative. Received: {n}")
+    axis = canonical_axis(axis, len(a.shape))
+    before = (slice(None),) * axis
+    subtract = elementwise.not_equal if standardize_dtype(a.dtype) == "bool" else elementwise.subtract
+    for _ in range(n):
+        if not a.shape[axis]:
+            break
+        a = subtract(indexing.get_item(a, (*before, slice(1, None))), indexing.get_item(a, (*before, slice(0, -1))))
+    return a
 
 
 # -- correlation -------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from triceras.core.dtypes import promote
+from triceras.core.dtypes import promote, standardize_dtype
 from triceras.core.errors import ArgumentError, ShapeError
 from triceras.core.registry import export
 from triceras.core.shapes import canonical_axes, canonical_axis, target_shape
@@ -565,8 +565,9 @@ def view_as_complex(x: Kept) -> Tensor:
     """
     if not x.shape or x.shape[-1] != 2:
         raise ShapeError(f"view_as_complex() takes a last axis of size 2. Received shape {tuple(x.shape)}.")
-    real, imaginary = creation.cast(indexing.get_item(x, (..., 0)), "complex64"), creation.cast(indexing.get_item(x, (..., 1)), "complex64")
-    return real + imaginary * 1j
+    dtype = "complex128" if standardize_dtype(x.dtype) == "float64" else "complex64"
+    real, imaginary = (creation.cast(indexing.get_item(x, (..., part)), dtype) for part in (0, 1))
+    return elementwise.add(real, elementwise.multiply(imaginary, 1j))
 
 
 @op()

@@ -1,4 +1,4 @@
-"""The base of all optimizers: slots, clipping, decay, averaging, accumulation. A rule is one method, `update_step`."""
+"""The base of all optimizers: slots, clipping, decay, averaging, accumulation. A rule is an `update_step`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ import numpy as np
 
 from triceras import ops
 from triceras.core.capture import Configurable
-from triceras.core.errors import ArgumentError, ArgumentTypeError
+from triceras.core.errors import ArgumentError, ArgumentTypeError, ShapeError
 from triceras.core.registry import export
 from triceras.core.scope import to_snake_case, unique_name
 from triceras.engine import selection
 from triceras.engine.contract import StateScope, state
 from triceras.initializers import Constant
 from triceras.optimizers.schedules import LearningRateSchedule
+from triceras.saving.objects import deserialize_keras_object, serialize_keras_object
 from triceras.variable import Variable, assign_where
 
 
@@ -26,7 +27,7 @@ from triceras.variable import Variable, assign_where
 class Optimizer(Configurable):
     """Changes variables along their gradients.
 
-    A subclass names its slots (one variable for each trained variable) in `slot_groups` and gives `update_step`.
+    A subclass names its slots (one variable for each trained one) in `slot_groups`, and gives `update_step`.
 
     Args:
         learning_rate: a float, a `LearningRateSchedule`, or a function without arguments.
@@ -40,6 +41,14 @@ class Optimizer(Configurable):
         loss_scale_factor: the loss is multiplied by it and the gradients divided.
         gradient_accumulation_steps: update once every so many steps, with the mean of the gradients.
         name: made from the class name if not given.
+
+    >>> class SignDescent(Optimizer):
+    ...     def update_step(self, gradient, variable, learning_rate):
+    ...         variable.assign_sub(learning_rate * ops.sign(gradient))
+    >>> weight = Variable([1.0, 1.0])
+    >>> SignDescent(0.5).apply([[3.0, -2.0]], [weight])
+    >>> weight.numpy().tolist()
+    [0.5, 1.5]
     """
 
     def __init__(
@@ -61,7 +70,11 @@ class Optimizer(Configurable):
             raise ArgumentError(f"{type(self).__name__}() got unknown arguments: {sorted(kwargs)}")
         if sum(c is not None for c in (clipnorm, clipvalue, global_clipnorm)) > 1:
             raise ArgumentError("Give at most one of `clipnorm`, `clipvalue` and `global_clipnorm`.")
-        for what, number in (("clipnorm", clipnorm), ("clipvalue", clipvalue), ("global_clipnorm", global_clipnorm)):
+        for what, number in (
+            ("clipnorm", clipnorm),
+            ("clipvalue", clipvalue),
+            ("global_clipnorm", global_clipnorm),
+        ):
             if number is not None and number <= 0:
                 raise ArgumentError(f"`{what}` must be above 0. Received: {number!r}")
         if use_ema and not 0 <= ema_momentum <= 1:
@@ -71,7 +84,9 @@ class Optimizer(Configurable):
             ("gradient_accumulation_steps", gradient_accumulation_steps, 2),
         ):
             if count is not None and (not isinstance(count, int) or count < least):
-                raise ArgumentError(f"`{what}` must be an integer of at least {least}, or None. Received: {count!r}")
+                raise ArgumentError(
+                    f"`{what}` must be an integer of at least {least}, or None. Received: {count!r}"
+                )
         self.name = name or unique_name(to_snake_case(type(self).__name__))
         self.weight_decay, self.clipnorm, self.clipvalue = weight_decay, clipnorm, clipvalue
         self.global_clipnorm, self.loss_scale_factor = global_clipnorm, loss_scale_factor
@@ -87,13 +102,14 @@ class Optimizer(Configurable):
         self._shared: dict[Any, Any] | None = None
         self._iterations = self._scalar(0, "iteration", "int32")
         self._rate: Any = None
-        if callable(learning_rate) and not isinstance(learning_rate, Variable):
+        if callable(learning_rate):
             self._rate = learning_rate
         elif isinstance(learning_rate, (int, float, np.number)) and not isinstance(learning_rate, bool):
             self._rate = self._scalar(float(learning_rate), "learning_rate", "float32")
         else:
             raise ArgumentTypeError(
-                f"`learning_rate` must be a float, a LearningRateSchedule or a function. Received: {learning_rate!r}"
+                "`learning_rate` must be a float, a LearningRateSchedule or a function. "
+                f"Received: {learning_rate!r}"
             )
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -107,10 +123,12 @@ class Optimizer(Configurable):
             at = next(i for i, p in enumerate(own) if p.kind in (p.KEYWORD_ONLY, p.VAR_KEYWORD))
             cls.__signature__ = inspect.Signature([*own[:at], *common, *own[at:-1]])
 
-    # -- state -------------------------------------------------------------------------------------------------------
+    # -- state -----------------------------------------------------------------------------------------------
 
     def _scalar(self, value: float, name: str, dtype: str) -> Variable:
-        variable = Variable(np.asarray(value, dtype), trainable=False, name=name, aggregation="only_first_replica")
+        variable = Variable(
+            np.asarray(value, dtype), trainable=False, name=name, aggregation="only_first_replica"
+        )
         variable.path = f"{self.name}/{name}"
         self._variables.append(variable)
         return variable
@@ -169,7 +187,13 @@ class Optimizer(Configurable):
         """Make a variable of the optimizer."""
         with selection.running(self._iterations.engine):
             variable = Variable(
-                initializer, shape=shape, dtype=dtype, trainable=False, aggregation=aggregation, layout=layout, name=name
+                initializer,
+                shape=shape,
+                dtype=dtype,
+                trainable=False,
+                aggregation=aggregation,
+                layout=layout,
+                name=name,
             )
         variable.path = f"{self.name}/{variable.name}"
         self._variables.append(variable)
@@ -178,13 +202,15 @@ class Optimizer(Configurable):
     def add_variable_from_reference(
         self, reference_variable: Variable, name: str | None = None, initializer: Any = "zeros"
     ) -> Variable:
-        """Make a variable of the shape and dtype of another one, filled with a number or by an initializer."""
+        """Make a variable of the shape and dtype of another, filled with a number or by an initializer."""
         if isinstance(initializer, (int, float)):
             initializer = Constant(initializer)
         full = f"{reference_variable.path.replace('/', '_')}_{name or 'slot'}"
         return self.add_variable(reference_variable.shape, initializer, reference_variable.dtype, name=full)
 
-    def add_optimizer_variables(self, trainable_variables: Sequence[Variable], name: Any, initializer: Any = "zeros") -> Any:
+    def add_optimizer_variables(
+        self, trainable_variables: Sequence[Variable], name: Any, initializer: Any = "zeros"
+    ) -> Any:
         """Make one slot (or several, for a list of names) for each variable."""
         names = [name] if isinstance(name, str) else list(name)
         kinds = initializer if isinstance(initializer, (list, tuple)) else [initializer] * len(names)
@@ -200,7 +226,7 @@ class Optimizer(Configurable):
         index = self._places.get(id(variable))
         if index is None:
             raise ArgumentError(
-                f"The optimizer {self.name!r} was built for other variables and doesn't know {variable.path!r}. "
+                f"The optimizer {self.name!r} was built for variables other than {variable.path!r}. "
                 "Compile the model again after changing what is trained, or make a new optimizer."
             )
         return index
@@ -215,7 +241,7 @@ class Optimizer(Configurable):
         mean = slot.value
         return slot.assign(mean + (value - mean) * (1 - keep)).value
 
-    # -- the learning rate -------------------------------------------------------------------------------------------
+    # -- the learning rate -----------------------------------------------------------------------------------
 
     @property
     def learning_rate(self) -> Any:
@@ -226,19 +252,18 @@ class Optimizer(Configurable):
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
-        if isinstance(self._rate, Variable) and not isinstance(value, LearningRateSchedule):
-            self._rate.assign(value() if callable(value) and not isinstance(value, Variable) else value)
-        elif isinstance(value, LearningRateSchedule):
-            if isinstance(self._rate, Variable):
-                self._variables = [v for v in self._variables if v is not self._rate]
+        if isinstance(value, LearningRateSchedule):
+            self._variables = [v for v in self._variables if v is not self._rate]
             self._rate = value
+        elif isinstance(self._rate, Variable):
+            self._rate.assign(value() if callable(value) else value)
         else:
             raise ArgumentTypeError(
-                f"The learning rate of {self.name!r} follows {type(self._rate).__name__} and can't be set to {value!r}. "
+                f"The learning rate of {self.name!r} follows {type(self._rate).__name__} and can't be set. "
                 "Make the optimizer with a float to change it during training."
             )
 
-    # -- steps -------------------------------------------------------------------------------------------------------
+    # -- steps -----------------------------------------------------------------------------------------------
 
     def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
         """Change one variable and its slots."""
@@ -250,7 +275,7 @@ class Optimizer(Configurable):
             return compute(*args)
         key = (compute, *map(id, args))
         if key not in self._shared:
-            self._shared[key] = compute(*args), args  # with the arguments, so that no other object gets their ids
+            self._shared[key] = compute(*args), args  # with the arguments, to keep their ids taken
         return self._shared[key][0]
 
     def step_count(self, dtype: str) -> Any:
@@ -282,9 +307,9 @@ class Optimizer(Configurable):
             grads: gradients, in the order of the variables; None leaves a variable alone.
             trainable_variables: those with which the optimizer was built if not given.
         """
-        pairs = self._pairs(list(grads), trainable_variables)
-        if pairs:
-            self._step(pairs)
+        grads = list(grads)
+        if grads:
+            self._step(self._pairs(grads, trainable_variables))
 
     def _pairs(
         self, grads: list[Any], trainable_variables: Sequence[Variable] | None
@@ -292,20 +317,33 @@ class Optimizer(Configurable):
         """Gradients with their variables, without those that have no gradient; builds the optimizer."""
         if trainable_variables is None:
             if not self.built:
-                raise ArgumentError("apply(grads) needs the variables on its first call: apply(grads, trainable_variables).")
+                raise ArgumentError(
+                    "The first apply() needs the variables: apply(grads, trainable_variables)."
+                )
             trainable_variables = self._trained
         variables = list(trainable_variables)
         if len(grads) != len(variables):
             raise ArgumentError(f"apply() got {len(grads)} gradients for {len(variables)} variables.")
         self.build(variables)
-        for variable in variables:
+        pairs = []
+        for gradient, variable in zip(grads, variables, strict=True):
             self._get_variable_index(variable)
-        missing = [v.path for g, v in zip(grads, variables, strict=True) if g is None]
-        if missing and len(missing) == len(grads):
-            raise ArgumentError("None of the variables has a gradient: the loss doesn't depend on any of them.")
-        if missing:
+            if gradient is not None:
+                gradient = variable.engine.make(gradient, variable.dtype)
+                if tuple(gradient.shape) != variable.shape:
+                    raise ShapeError(
+                        f"The gradient for {variable.path!r} must have its shape {variable.shape}. "
+                        f"Received: {tuple(gradient.shape)}"
+                    )
+                pairs.append((gradient, variable))
+        if not pairs:
+            raise ArgumentError(
+                "None of the variables has a gradient: the loss doesn't depend on any of them."
+            )
+        if len(pairs) < len(grads):
+            missing = [v.path for g, v in zip(grads, variables, strict=True) if g is None]
             warnings.warn(f"The loss doesn't depend on {missing}; they are left as they are.", stacklevel=3)
-        return [(g, v) for g, v in zip(grads, variables, strict=True) if g is not None]
+        return pairs
 
     def _step(self, pairs: list[tuple[Any, Variable]]) -> None:
         for gradient, variable in pairs:
@@ -374,7 +412,9 @@ class Optimizer(Configurable):
             return [ops.clip(g, -self.clipvalue, self.clipvalue) for g in grads]
         return grads
 
-    def exclude_from_weight_decay(self, var_list: Sequence[Variable] | None = None, var_names: Sequence[str] | None = None) -> None:
+    def exclude_from_weight_decay(
+        self, var_list: Sequence[Variable] | None = None, var_names: Sequence[str] | None = None
+    ) -> None:
         """Never decay these variables, or those in whose name one of these regular expressions is found."""
         if self.built:
             raise ArgumentError("exclude_from_weight_decay() must be called before the optimizer is built.")
@@ -394,14 +434,18 @@ class Optimizer(Configurable):
         """The loss times the scale factor."""
         return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
 
-    def stateless_apply(self, optimizer_variables: Sequence[Any], grads: Sequence[Any], trainable_variables: Sequence[Any]) -> Any:
+    def stateless_apply(
+        self, optimizer_variables: Sequence[Any], grads: Sequence[Any], trainable_variables: Sequence[Any]
+    ) -> tuple[list[Any], list[Any]]:
         """One step on given values, changing no variable.
 
         Returns:
             `(trainable values, optimizer values)` after the step.
         """
         if not self.built:
-            raise ArgumentError("stateless_apply() needs a built optimizer: call build(trainable_variables) first.")
+            raise ArgumentError(
+                "stateless_apply() needs a built optimizer: call build(trainable_variables) first."
+            )
         trained, own = self._trained, self.variables
         for what, values, count in (
             ("trainable_variables", trainable_variables, len(trained)),
@@ -409,18 +453,21 @@ class Optimizer(Configurable):
         ):
             if len(values) != count:
                 raise ArgumentError(f"`{what}` must hold {count} values. Received {len(values)}.")
-        values = [*trainable_variables, *optimizer_variables]
+        given = zip([*trained, *own], [*trainable_variables, *optimizer_variables], strict=True)
+        values = [v.engine.make(value, v.dtype) for v, value in given]
         scope = StateScope([*trained, *own], values, state.get() or StateScope((), ()))
         with state(scope):
             self.apply(grads, trained)
             return [scope.read(v) for v in trained], [scope.read(v) for v in own]
 
-    # -- files -------------------------------------------------------------------------------------------------------
+    # -- files -----------------------------------------------------------------------------------------------
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Assign values in the order of `variables`."""
         if len(weights) != len(self.variables):
-            raise ArgumentError(f"The optimizer {self.name!r} has {len(self.variables)} variables. Received {len(weights)}.")
+            raise ArgumentError(
+                f"The optimizer {self.name!r} has {len(self.variables)} variables. Received: {len(weights)}."
+            )
         for variable, value in zip(self.variables, weights, strict=True):
             variable.assign(value)
 
@@ -438,13 +485,10 @@ class Optimizer(Configurable):
                 stacklevel=2,
             )
             return
-        for i, variable in enumerate(self.variables):
-            variable.assign(store[str(i)])
+        self.set_weights([np.asarray(store[str(i)]) for i in range(len(self.variables))])
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, with the present learning rate."""
-        from triceras.saving.objects import serialize_keras_object
-
         if isinstance(self._rate, Variable):
             rate: Any = float(self._rate.numpy())
         else:
@@ -467,14 +511,13 @@ class Optimizer(Configurable):
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
         """Make an optimizer from what `get_config` returned."""
-        from triceras.saving.objects import deserialize_keras_object
-
         config = dict(config)
         if isinstance(config.get("learning_rate"), dict):
-            config["learning_rate"] = deserialize_keras_object(config["learning_rate"], custom_objects=custom_objects)
+            config["learning_rate"] = deserialize_keras_object(
+                config["learning_rate"], custom_objects=custom_objects
+            )
         return cls(**config)
 
 
 def _clip_norm(g: Any, limit: float, norm: Any) -> Any:
     return g * (limit / ops.maximum(norm, limit))
-

@@ -16,7 +16,9 @@ _family = objects.Family("optimizers", "optimizer")
 
 def _as_written(name: Any) -> Any:
     """A public name in its own spelling, from one in any case; other names stay."""
-    return {n.lower(): n for n in registry.names("optimizers")}.get(name.lower(), name) if isinstance(name, str) else name
+    if not isinstance(name, str):
+        return name
+    return {n.lower(): n for n in registry.names("optimizers")}.get(name.lower(), name)
 
 
 @export("optimizers.get")
@@ -31,7 +33,9 @@ def get(identifier: Any) -> Any:
     if inspect.isclass(identifier) and issubclass(identifier, Optimizer):
         return identifier()
     if not isinstance(identifier, (str, dict)):
-        raise ArgumentError(f"An optimizer is given by name, config or as an object. Received: {shown(identifier)}")
+        raise ArgumentError(
+            f"An optimizer is given by name, config or as an object. Received: {shown(identifier)}"
+        )
     return deserialize(identifier)
 
 
@@ -66,8 +70,10 @@ class _Legacy:
 
     def __init__(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise LegacyOptimizerError(
-            "`optimizers.legacy` existed before version 3 only. Use the optimizer of the same name in `optimizers`."
+            "`optimizers.legacy` existed before version 3 only. Use the same name in `optimizers`."
         )
 
 
-export(*(f"optimizers.legacy.{name}" for name in ("Adagrad", "Adam", "Ftrl", "Optimizer", "RMSprop", "SGD")))(_Legacy)
+export(*(f"optimizers.legacy.{name}" for name in ("Adagrad", "Adam", "Ftrl", "Optimizer", "RMSprop", "SGD")))(
+    _Legacy
+)

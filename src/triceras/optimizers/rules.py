@@ -27,7 +27,9 @@ class SGD(Optimizer):
     0.9
     """
 
-    def __init__(self, learning_rate: Any = 0.01, momentum: float = 0.0, nesterov: bool = False, **common: Any) -> None:
+    def __init__(
+        self, learning_rate: Any = 0.01, momentum: float = 0.0, nesterov: bool = False, **common: Any
+    ) -> None:
         super().__init__(learning_rate, **common)
         if not isinstance(momentum, (int, float)) or not 0 <= momentum <= 1:
             raise ArgumentError(f"`momentum` must be between 0 and 1. Received: {momentum!r}")
@@ -182,7 +184,11 @@ class Adagrad(Optimizer):
     """
 
     def __init__(
-        self, learning_rate: Any = 0.001, initial_accumulator_value: float = 0.1, epsilon: float = 1e-7, **common: Any
+        self,
+        learning_rate: Any = 0.001,
+        initial_accumulator_value: float = 0.1,
+        epsilon: float = 1e-7,
+        **common: Any,
     ) -> None:
         super().__init__(learning_rate, **common)
         self.initial_accumulator_value, self.epsilon = initial_accumulator_value, epsilon
@@ -212,7 +218,9 @@ class Adadelta(Optimizer):
     0.95
     """
 
-    def __init__(self, learning_rate: Any = 0.001, rho: float = 0.95, epsilon: float = 1e-7, **common: Any) -> None:
+    def __init__(
+        self, learning_rate: Any = 0.001, rho: float = 0.95, epsilon: float = 1e-7, **common: Any
+    ) -> None:
         super().__init__(learning_rate, **common)
         self.rho, self.epsilon = rho, epsilon
 
@@ -243,7 +251,12 @@ class Adamax(Optimizer):
     """
 
     def __init__(
-        self, learning_rate: Any = 0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7, **common: Any
+        self,
+        learning_rate: Any = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        **common: Any,
     ) -> None:
         super().__init__(learning_rate, **common)
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
@@ -278,7 +291,12 @@ class Nadam(Optimizer):
     """
 
     def __init__(
-        self, learning_rate: Any = 0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7, **common: Any
+        self,
+        learning_rate: Any = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        **common: Any,
     ) -> None:
         super().__init__(learning_rate, **common)
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
@@ -289,7 +307,9 @@ class Nadam(Optimizer):
     def build(self, variables: Sequence[Variable]) -> None:
         if not self.built:
             super().build(variables)
-            self._product = self.add_variable((), "ones", variables[0].dtype if variables else None, name="product")
+            self._product = self.add_variable(
+                (), "ones", variables[0].dtype if variables else None, name="product"
+            )
 
     def _warmed(self, count: Any) -> Any:
         """The decay of the gradient's mean at a step."""
@@ -359,7 +379,10 @@ class Ftrl(Optimizer):
         ):
             if value < 0:
                 raise ArgumentError(f"`{what}` must be at least 0. Received: {value!r}")
-        self.learning_rate_power, self.initial_accumulator_value = learning_rate_power, initial_accumulator_value
+        self.learning_rate_power, self.initial_accumulator_value = (
+            learning_rate_power,
+            initial_accumulator_value,
+        )
         self.l1_regularization_strength, self.l2_regularization_strength = (
             l1_regularization_strength,
             l2_regularization_strength,
@@ -373,7 +396,11 @@ class Ftrl(Optimizer):
         return self.initial_accumulator_value if slot == "accumulator" else 0.0
 
     def _slowed(self, total: Any) -> Any:
-        return ops.sqrt(total) if self.learning_rate_power == -0.5 else ops.power(total, -self.learning_rate_power)
+        return (
+            ops.sqrt(total)
+            if self.learning_rate_power == -0.5
+            else ops.power(total, -self.learning_rate_power)
+        )
 
     def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
         accumulator, linear = self.slot("accumulator", variable), self.slot("linear", variable)
@@ -382,7 +409,10 @@ class Ftrl(Optimizer):
         if self.l2_shrinkage_regularization_strength:
             gradient = gradient + 2 * self.l2_shrinkage_regularization_strength * value
         total = linear.assign_add(gradient - (after - before) / learning_rate * value).value
-        l1, l2 = self.l1_regularization_strength, self.l2_regularization_strength + self.beta / (2 * learning_rate)
+        l1, l2 = (
+            self.l1_regularization_strength,
+            self.l2_regularization_strength + self.beta / (2 * learning_rate),
+        )
         variable.assign((ops.clip(total, -l1, l1) - total) / (after / learning_rate + 2 * l2))
 
 
@@ -400,7 +430,9 @@ class Lion(Optimizer):
     0.99
     """
 
-    def __init__(self, learning_rate: Any = 0.001, beta_1: float = 0.9, beta_2: float = 0.99, **common: Any) -> None:
+    def __init__(
+        self, learning_rate: Any = 0.001, beta_1: float = 0.9, beta_2: float = 0.99, **common: Any
+    ) -> None:
         super().__init__(learning_rate, **common)
         if not 0 < beta_1 <= 1:
             raise ArgumentError(f"`beta_1` must be above 0 and at most 1. Received: {beta_1!r}")
@@ -431,7 +463,12 @@ class Lamb(Optimizer):
     """
 
     def __init__(
-        self, learning_rate: Any = 0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7, **common: Any
+        self,
+        learning_rate: Any = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        **common: Any,
     ) -> None:
         super().__init__(learning_rate, **common)
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
@@ -496,7 +533,9 @@ class ScheduleFreeAdamW(Optimizer):
     def _factors(self, learning_rate: Any) -> tuple[Any, Any, Any]:
         """The step size, the correction of the velocity, and the part of the new point in the average."""
         count = self.step_count(learning_rate.dtype)
-        rate = learning_rate * ops.minimum(count / self.warmup_steps, 1) if self.warmup_steps else learning_rate
+        rate = (
+            learning_rate * ops.minimum(count / self.warmup_steps, 1) if self.warmup_steps else learning_rate
+        )
         return rate, 1 - self.beta_2**count, 1 / count
 
     def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
@@ -581,7 +620,7 @@ def _root_mean_square(x: Any) -> Any:
 
 @export("optimizers.Muon")
 class Muon(Adam):
-    """Momentum made orthogonal, for weight matrices; Adam with weight decay for all else (Jordan et al., 2024).
+    """Momentum made orthogonal, for weight matrices; AdamW for all else (Jordan et al., 2024).
 
     Args:
         learning_rate: size of a step.
@@ -627,7 +666,9 @@ class Muon(Adam):
         rms_rate: float | None = 0.2,
         **common: Any,
     ) -> None:
-        super().__init__(learning_rate, adam_beta_1, adam_beta_2, epsilon, weight_decay=weight_decay, **common)
+        super().__init__(
+            learning_rate, adam_beta_1, adam_beta_2, epsilon, weight_decay=weight_decay, **common
+        )
         self.adam_weight_decay, self.adam_lr_ratio = adam_weight_decay, adam_lr_ratio
         self.exclude_layers, self.exclude_embeddings = exclude_layers or [], exclude_embeddings
         self.muon_a, self.muon_b, self.muon_c = muon_a, muon_b, muon_c
@@ -669,7 +710,9 @@ class Muon(Adam):
         x = x / (ops.norm(x, axis=(-2, -1), keepdims=True) + 1e-7)
         for _ in range(steps):
             square = ops.matmul(x, self.transpose_last_axis(x))
-            x = self.muon_a * x + ops.matmul(self.muon_b * square + self.muon_c * ops.matmul(square, square), x)
+            x = self.muon_a * x + ops.matmul(
+                self.muon_b * square + self.muon_c * ops.matmul(square, square), x
+            )
         return self.transpose_last_axis(x) if tall else x
 
     def lr_adjust(self, x: Any) -> Any:

@@ -47,11 +47,11 @@ class _Decay(LearningRateSchedule):
     """What exponential and inverse-time decay have in common."""
 
     def __init__(
-        self, initial_learning_rate: float, decay_steps: float, decay_rate: float, staircase: bool = False, name: str = "Decay"
+        self, initial_learning_rate: float, decay_steps: float, decay_rate: float, staircase: bool, name: str
     ) -> None:
         _positive("decay_steps", decay_steps)
-        self.initial_learning_rate, self.decay_steps, self.decay_rate = initial_learning_rate, decay_steps, decay_rate
-        self.staircase, self.name = staircase, name
+        self.initial_learning_rate, self.decay_steps = initial_learning_rate, decay_steps
+        self.decay_rate, self.staircase, self.name = decay_rate, staircase, name
 
     def _periods(self, step: Any) -> Any:
         periods = _float(step) / self.decay_steps
@@ -130,7 +130,9 @@ class PiecewiseConstantDecay(LearningRateSchedule):
     (1.0, 0.5)
     """
 
-    def __init__(self, boundaries: Sequence[float], values: Sequence[float], name: str = "PiecewiseConstant") -> None:
+    def __init__(
+        self, boundaries: Sequence[float], values: Sequence[float], name: str = "PiecewiseConstant"
+    ) -> None:
         if len(boundaries) != len(values) - 1:
             raise ArgumentError(
                 f"`values` must have one entry more than `boundaries`. Received: {len(values)} values and "
@@ -172,17 +174,15 @@ class PolynomialDecay(LearningRateSchedule):
         name: str = "PolynomialDecay",
     ) -> None:
         _positive("decay_steps", decay_steps)
-        self.initial_learning_rate, self.decay_steps, self.end_learning_rate = (
-            initial_learning_rate,
-            decay_steps,
-            end_learning_rate,
-        )
+        self.initial_learning_rate, self.end_learning_rate = initial_learning_rate, end_learning_rate
+        self.decay_steps = decay_steps
         self.power, self.cycle, self.name = power, cycle, name
 
     def __call__(self, step: Any) -> Any:
         done = _float(step) / self.decay_steps
         done = done / ops.maximum(ops.ceil(done), 1) if self.cycle else ops.minimum(done, 1)
-        return (self.initial_learning_rate - self.end_learning_rate) * ops.power(1 - done, self.power) + self.end_learning_rate
+        fall = self.initial_learning_rate - self.end_learning_rate
+        return fall * ops.power(1 - done, self.power) + self.end_learning_rate
 
 
 @export("optimizers.schedules.CosineDecay")
@@ -213,7 +213,8 @@ class CosineDecay(LearningRateSchedule):
         warmup_steps: float = 0,
     ) -> None:
         _positive("decay_steps", decay_steps)
-        self.initial_learning_rate, self.decay_steps, self.alpha, self.name = initial_learning_rate, decay_steps, alpha, name
+        self.initial_learning_rate, self.decay_steps = initial_learning_rate, decay_steps
+        self.alpha, self.name = alpha, name
         self.warmup_target, self.warmup_steps = warmup_target, warmup_steps
 
     def __call__(self, step: Any) -> Any:
@@ -251,8 +252,8 @@ class CosineDecayRestarts(LearningRateSchedule):
         name: str = "SGDRDecay",
     ) -> None:
         _positive("first_decay_steps", first_decay_steps)
-        self.initial_learning_rate, self.first_decay_steps, self.alpha = initial_learning_rate, first_decay_steps, alpha
-        self.t_mul, self.m_mul, self.name = t_mul, m_mul, name
+        self.initial_learning_rate, self.first_decay_steps = initial_learning_rate, first_decay_steps
+        self.t_mul, self.m_mul, self.alpha, self.name = t_mul, m_mul, alpha, name
 
     def __call__(self, step: Any) -> Any:
         done = _float(step) / self.first_decay_steps

@@ -1,4 +1,4 @@
-"""Optimizers around other optimizers: loss scaling for float16, and one optimizer for each group of variables."""
+"""Optimizers around optimizers: loss scaling for float16, and one optimizer for each group of variables."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from triceras.variable import Variable, assign_where
 
 def _optimizer(value: Any, what: str) -> Optimizer:
     if not isinstance(value, Optimizer):
-        raise ArgumentTypeError(f"{what} must be an optimizer, such as `optimizers.Adam()`. Received: {shown(value)}")
+        raise ArgumentTypeError(
+            f"{what} must be an optimizer such as `optimizers.Adam()`. Received: {shown(value)}"
+        )
     return value
 
 
@@ -49,7 +51,7 @@ class LossScaleOptimizer(Optimizer):
     ) -> None:
         if kwargs:
             raise ArgumentError(
-                f"LossScaleOptimizer doesn't take {sorted(kwargs)}. Arguments for steps are given to its `inner_optimizer`."
+                f"LossScaleOptimizer doesn't take {sorted(kwargs)}; give them to its `inner_optimizer`."
             )
         self.inner_optimizer = _optimizer(inner_optimizer, "`inner_optimizer`")
         self.initial_scale, self.dynamic_growth_steps = initial_scale, dynamic_growth_steps
@@ -62,7 +64,9 @@ class LossScaleOptimizer(Optimizer):
         super().build(variables)
         self.inner_optimizer.build(variables)
         self.step_counter = self.add_variable((), "zeros", "int32", name="step_counter")
-        self.dynamic_scale = self.add_variable((), Constant(self.initial_scale), "float32", name="dynamic_scale")
+        self.dynamic_scale = self.add_variable(
+            (), Constant(self.initial_scale), "float32", name="dynamic_scale"
+        )
 
     @property
     def variables(self) -> list[Variable]:
@@ -137,9 +141,13 @@ class OptimizerMap(Configurable, MutableMapping):
     ('Adam', 'SGD')
     """
 
-    def __init__(self, default_optimizer: Optimizer, optimizer_map: dict[str, Optimizer] | None = None) -> None:
+    def __init__(
+        self, default_optimizer: Optimizer, optimizer_map: dict[str, Optimizer] | None = None
+    ) -> None:
         if optimizer_map is not None and not isinstance(optimizer_map, dict):
-            raise ArgumentTypeError(f"`optimizer_map` must be a dict of optimizers by path. Received: {shown(optimizer_map)}")
+            raise ArgumentTypeError(
+                f"`optimizer_map` must be a dict by path. Received: {shown(optimizer_map)}"
+            )
         self.default_optimizer = _optimizer(default_optimizer, "`default_optimizer`")
         self._entries: dict[str, Optimizer] = {}
         for key, optimizer in (optimizer_map or {}).items():
@@ -151,7 +159,9 @@ class OptimizerMap(Configurable, MutableMapping):
             return self._entries[path]
         matching = [key for key in self._entries if re.fullmatch(key, path)]
         if len(matching) > 1:
-            raise ArgumentError(f"Several optimizers are given for the variable {path!r}: the keys {matching} match it.")
+            raise ArgumentError(
+                f"The variable {path!r} has several optimizers: the keys {matching} match it."
+            )
         return self._entries[matching[0]] if matching else self.default_optimizer
 
     def __setitem__(self, key: str, optimizer: Optimizer) -> None:
@@ -173,12 +183,19 @@ class OptimizerMap(Configurable, MutableMapping):
     def get_config(self) -> dict[str, Any]:
         return {
             "default_optimizer": serialize_keras_object(self.default_optimizer),
-            "optimizer_map": {key: serialize_keras_object(optimizer) for key, optimizer in self._entries.items()},
+            "optimizer_map": {
+                key: serialize_keras_object(optimizer) for key, optimizer in self._entries.items()
+            },
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
-        return cls(**{key: deserialize_keras_object(value, custom_objects=custom_objects) for key, value in config.items()})
+        return cls(
+            **{
+                key: deserialize_keras_object(value, custom_objects=custom_objects)
+                for key, value in config.items()
+            }
+        )
 
 
 class NoLearningRateError(TricerasError, AttributeError):
@@ -191,7 +208,7 @@ class MultiOptimizer(Optimizer):
 
     Args:
         optimizer_map: an `OptimizerMap`, or a function that gives the optimizer of a variable.
-        loss_scale_factor: the loss is multiplied by it and the gradients divided; replaces that of each optimizer.
+        loss_scale_factor: the loss is multiplied by it, the gradients divided; it replaces each optimizer's.
         name: made from the class name if not given.
 
     >>> from triceras.optimizers import SGD, Adam
@@ -238,7 +255,9 @@ class MultiOptimizer(Optimizer):
         super().build(variables)
         chosen = self._optimizer_map
         self._chosen = [
-            chosen[v.path] if isinstance(chosen, OptimizerMap) else _optimizer(chosen(v), f"The optimizer of {v.path!r}")
+            chosen[v.path]
+            if isinstance(chosen, OptimizerMap)
+            else _optimizer(chosen(v), f"The optimizer of {v.path!r}")
             for v in self._trained
         ]
         self._list(self._chosen)
@@ -256,11 +275,13 @@ class MultiOptimizer(Optimizer):
     @property
     def learning_rate(self) -> NoReturn:
         """Not to be had: each of `optimizers` has its own."""
-        raise NoLearningRateError("A MultiOptimizer has no learning rate of its own. Use that of each of its `optimizers`.")
+        raise NoLearningRateError("A MultiOptimizer has no learning rate; each of its `optimizers` has one.")
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> NoReturn:
-        raise NoLearningRateError("A MultiOptimizer has no learning rate of its own. Set that of each of its `optimizers`.")
+        raise NoLearningRateError(
+            "A MultiOptimizer has no learning rate; set that of each of its `optimizers`."
+        )
 
     def _step(self, pairs: list[tuple[Any, Variable]]) -> None:
         for optimizer in self.optimizers:

@@ -23,6 +23,8 @@ from triceras.core.registry import export
 from triceras.core.scope import Local
 from triceras.core.spec import KerasTensor
 from triceras.engine import selection
+from triceras.ops.op import OpCall
+from triceras.saving.operations import SavedOperation, config_of, module_and_class
 
 T = TypeVar("T")
 
@@ -156,7 +158,7 @@ def get_registered_object(
 
 
 class ObjectSharing:
-    """A block in which an object that occurs twice is written with a number, and is read as one object again."""
+    """A block in which an object that occurs twice gets a number, and is read as one object again."""
 
     def __enter__(self) -> None:
         self._blocks = (_writing({}), _reading({}))
@@ -207,6 +209,8 @@ def serialize_keras_object(obj: Any) -> Any:
         return _tagged("__tensor__", value=engine.to_numpy(obj).tolist(), dtype=standardize_dtype(obj.dtype))
     if isinstance(obj, types.FunctionType):
         return _serialize_function(obj)
+    if isinstance(obj, OpCall):
+        return _serialize_operation(obj)
     if hasattr(obj, "get_config") and not inspect.isclass(obj):
         return _serialize_instance(obj)
     raise ArgumentTypeError(
@@ -224,10 +228,16 @@ def _serialize_function(function: Any) -> dict[str, Any]:
     name = path.rpartition(".")[2] if path else get_registered_name(function)
     if name == "<lambda>":
         raise ArgumentError(
-            "A lambda can't be serialized, for code is never stored in files. Write it as a function with `def`, "
-            "and decorate it with `@register_keras_serializable()` or pass it as `custom_objects` when loading."
+            "A lambda can't be serialized, for code is never stored in files. Write it with `def`, and "
+            "decorate it with `@register_keras_serializable()` or pass it as `custom_objects` when loading."
         )
     return {"module": "builtins", "class_name": "function", "config": name, "registered_name": "function"}
+
+
+def _serialize_operation(call: OpCall) -> dict[str, Any]:
+    module, name = module_and_class(call)
+    config = serialize_keras_object(config_of(call))
+    return {"module": module, "class_name": name, "config": config, "registered_name": name}
 
 
 def _serialize_instance(obj: Any) -> dict[str, Any]:
@@ -235,14 +245,14 @@ def _serialize_instance(obj: Any) -> dict[str, Any]:
     path = None if cls in _registered_names else registry.path_of(cls)
     if path:
         namespace, _, name = path.rpartition(".")
-        found = {"module": "keras." + namespace if namespace else "keras", "class_name": name}
+        found = {"module": f"keras.{namespace}" if namespace else "keras", "class_name": name}
     else:
         found = {
             "module": cls.__module__ if cls.__module__ != "__main__" else None,
             "class_name": cls.__name__,
         }
     found["config"] = serialize_keras_object(obj.get_config())
-    found["registered_name"] = None if path else get_registered_name(cls)
+    found["registered_name"] = None if path and not path.startswith("src.") else get_registered_name(cls)
     for part in ("build_config", "compile_config"):
         extra = getattr(obj, f"get_{part}", lambda: None)()
         if extra is not None:
@@ -317,9 +327,9 @@ def _plain(tag: str, config: dict[str, Any]) -> Any:
     """The values that JSON has no form for."""
     if tag == "__lambda__":
         raise ArgumentError(
-            "The config holds the code of a lambda, and code from files is never run. Write it as a function with "
-            "`def`, save the model with that and pass the function by `custom_objects`, or build the model in code "
-            "and load only its weights."
+            "The config holds the code of a lambda, and code from files is never run. Save the model with a "
+            "function made with `def` and pass that by `custom_objects`, or build the model in code and load "
+            "only its weights."
         )
     try:
         if tag == "__bytes__":
@@ -367,6 +377,8 @@ def _instance(config: dict[str, Any], name: str, inner: dict[str, Any]) -> Any:
 
 
 def _made(config: dict[str, Any], name: str, inner: dict[str, Any]) -> Any:
+    if str(config.get("module")).startswith(("keras.src.ops.", "triceras.ops")):
+        return SavedOperation(name, _read(inner))
     cls = _class(config.get("module"), name, config.get("registered_name"))
     if isinstance(cls, types.FunctionType):  # custom objects may hold functions where files name a class
         return cls
@@ -420,7 +432,7 @@ def _namespaces(module: Any) -> tuple[str, ...]:
         return ()
     if parts[:1] != ["src"]:
         return (".".join(parts),)
-    return tuple(".".join(parts[1:end]) for end in range(len(parts), 0, -1))
+    return (".".join(parts), *(".".join(parts[1:end]) for end in range(len(parts), 0, -1)))
 
 
 def public_class(name: str, namespaces: tuple[str, ...]) -> Any:

@@ -13,6 +13,7 @@ from triceras.core import config
 from triceras.core.dtypes import standardize_dtype
 from triceras.core.errors import ArgumentError, EngineError
 from triceras.core.shapes import TENSOR, broadcast_target, pad_widths, sizes, target_shape
+from triceras.engine.precision import in_single
 
 
 def canonical(dtype: Any) -> Any:
@@ -202,21 +203,21 @@ def solve_triangular(a: jax.Array, b: jax.Array, lower: bool) -> jax.Array:
 NATIVES: dict[str, Callable[..., Any]] = {
     **{
         name: getattr(jnp, name)
-        for name in "concatenate copy diagonal expand_dims flip matmul nonzero roll sort stack take take_along_axis".split()
+        for name in "concatenate copy expand_dims flip matmul roll sort stack take take_along_axis".split()
     },
     **{
         f.__name__: f
         for f in (
             cast, full, reshape, transpose, broadcast_to, tile, pad, view, get_item, where, nonzero, unique,
-            slice_update, scatter_update, argsort, tensordot, einsum, det, slogdet, inv, pinv, cholesky, svd,
-            eig, eigh, lu_factor,
+            slice_update, scatter_update, argsort, tensordot, einsum, det, slogdet,
         )
     },
+    **{f.__name__: in_single(f) for f in (inv, pinv, cholesky, svd, eig, eigh, lu_factor)},
     "_gather_items": gather_items,
     "slice": slice_block,
     "_searchsorted": searchsorted,
-    "_qr": qr,
-    "_solve": solve,
+    "_qr": in_single(qr),
+    "_solve": in_single(solve),
     "_solve_triangular": solve_triangular,
     "stop_gradient": lax.stop_gradient,
 }  # fmt: skip

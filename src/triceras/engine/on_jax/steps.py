@@ -17,7 +17,7 @@ class Compiled:
 
     Args:
         fn: plain Python that reads and assigns variables.
-        variables: its state; what it reads besides is noticed and added, at the price of a second trace.
+        variables: its state; what it uses besides is noticed and added, at the price of a second trace.
         donate: whether XLA may overwrite old values. Values that somebody outside may hold are copied first.
     """
 
@@ -27,9 +27,22 @@ class Compiled:
         self._jit()
 
     def _jit(self) -> None:
+        self._signatures: set[Any] = set()
         self._unlisted: dict[int, Any] = {}
         self._written: list[int] = []
         self._call = jax.jit(self._pure, donate_argnums=0 if self.donate else ())
+
+    def _prepare(self, args: Sequence[Any]) -> None:
+        """Before the first call with arguments of this form: trace, and make all that was used a part of the state."""
+        leaves, structure = jax.tree.flatten(args)
+        signature = (structure, *((getattr(x, "shape", ()), str(getattr(x, "dtype", type(x)))) for x in leaves))
+        while signature not in self._signatures:
+            self._call.trace([v.held for v in self.variables], *args)
+            if self._unlisted:
+                self.variables += self._unlisted.values()
+                self._jit()
+            else:
+                self._signatures.add(signature)
 
     def _traced(self, values: list[Any], args: Sequence[Any]) -> tuple[Any, list[Any]]:
         """The function's result and all variables' values after it."""
@@ -45,16 +58,14 @@ class Compiled:
         raise NotImplementedError
 
     def __call__(self, *args: Any) -> Any:
+        self._prepare(args)
         values = [v.held for v in self.variables]
         if self.donate:
-            values = [jnp.copy(x) if v.exposed else x for v, x in zip(self.variables, values, strict=True)]
+            values = [_copy(x) if v.exposed else x for v, x in zip(self.variables, values, strict=True)]
         result, updated = self._call(values, *args)
         for i, variable in enumerate(self.variables) if self.donate else ((i, self.variables[i]) for i in self._written):
             variable.held = updated[i]
             variable.exposed = False
-        if self._unlisted:  # their values went in as constants: next time they are state
-            self.variables += self._unlisted.values()
-            self._jit()
         return result
 
 
@@ -90,6 +101,10 @@ class CompiledLoop(Compiled):
         nothing = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes[1])
         values, result = lax.fori_loop(0, n, body, (values, nothing))
         return result, values
+
+
+def _copy(x: Any) -> Any:
+    return jax.device_put(x, may_alias=False)  # unlike jnp.copy, this compiles nothing
 
 
 def _strong(x: Any) -> Any:

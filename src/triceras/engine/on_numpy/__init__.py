@@ -22,7 +22,7 @@ class NumpyEngine(Engine):
 
     name = library = "numpy"
     differentiates = False
-    probes = ((2, 3), (24, 48))
+    probes = (((2, 24), (3, 36)), (24, 48))  # small batches, as ops really run; images with room for windows
     natives = ops.NATIVES
 
     def owns(self, kind: type) -> bool:
@@ -52,7 +52,7 @@ class NumpyEngine(Engine):
         return quiet
 
     def abstract(self, fn: Callable[..., Any], specs: Sequence[KerasTensor]) -> Any:
-        result = fn(*(np.ones(s.shape, s.dtype) for s in specs))
+        result = fn(*map(_example, specs))
         return tree.map_structure(
             lambda x: KerasTensor(x.shape, standardize_dtype(x.dtype)) if isinstance(x, (np.ndarray, np.generic)) else x,
             result,
@@ -67,8 +67,12 @@ class NumpyEngine(Engine):
     def compile(self, fn: Callable[..., Any], variables: Sequence[Any], donate: bool = False) -> Callable[..., Any]:
         return fn
 
-    def compile_loop(self, fn: Callable[..., Any], variables: Sequence[Any], donate: bool = True) -> Any:
-        raise EngineError("The NumPy engine has no training loop.")
+
+def _example(spec: KerasTensor) -> np.ndarray:
+    """Values on which an op can be tried: an identity where a square matrix may have to be inverted, else ones."""
+    if len(spec.shape) > 1 and spec.shape[-1] == spec.shape[-2]:
+        return np.broadcast_to(np.eye(spec.shape[-1]), spec.shape).astype(spec.dtype)
+    return np.ones(spec.shape, spec.dtype)
 
 
 ENGINE = NumpyEngine()

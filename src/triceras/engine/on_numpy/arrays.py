@@ -11,6 +11,7 @@ from triceras.core import config
 from triceras.core.dtypes import NARROW, standardize_dtype
 from triceras.core.errors import ArgumentError
 from triceras.core.shapes import TENSOR, broadcast_target, pad_widths, sizes, target_shape
+from triceras.engine.precision import in_single
 
 
 def canonical(dtype: Any) -> str:
@@ -163,17 +164,12 @@ def einsum(operands: Sequence[np.ndarray], subscripts: str, kwargs: dict[str, An
 
 
 def det(x: np.ndarray) -> np.ndarray:
-    return np.linalg.det(_wide(x)).astype(x.dtype)
+    return np.linalg.det(x)
 
 
 def slogdet(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    sign, logarithm = np.linalg.slogdet(_wide(x))
+    sign, logarithm = np.linalg.slogdet(x)
     return np.asarray(sign, x.dtype), np.asarray(logarithm, x.real.dtype)
-
-
-def _wide(x: np.ndarray) -> np.ndarray:
-    """Half precision as single, since LAPACK knows no other."""
-    return x.astype("float32") if x.dtype.itemsize == 2 else x
 
 
 def pinv(x: np.ndarray, rcond: float | None) -> np.ndarray:
@@ -225,20 +221,24 @@ def lu_factor(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 NATIVES: dict[str, Callable[..., Any]] = {
-    **{name: getattr(np, name) for name in "concatenate copy expand_dims flip matmul roll sort stack take_along_axis transpose".split()},
+    **{name: getattr(np, name) for name in "concatenate copy expand_dims flip roll sort stack take_along_axis transpose".split()},
     **{
         f.__name__: f
         for f in (
             cast, full, reshape, broadcast_to, tile, pad, view, get_item, where, nonzero, unique, take,
-            slice_update, scatter_update, argsort, tensordot, einsum, det, slogdet, pinv, cholesky, svd, eig,
-            eigh, lu_factor,
+            slice_update, scatter_update, argsort,
         )
+    },
+    **{
+        f.__name__: in_single(f)
+        for f in (tensordot, einsum, det, slogdet, pinv, cholesky, svd, eig, eigh, lu_factor)
     },
     "_gather_items": gather_items,
     "slice": slice_block,
     "_searchsorted": searchsorted,
-    "inv": np.linalg.inv,
-    "_qr": qr,
-    "_solve": np.linalg.solve,
+    "inv": in_single(np.linalg.inv),
+    "matmul": in_single(np.matmul),
+    "_qr": in_single(qr),
+    "_solve": in_single(np.linalg.solve),
     "stop_gradient": lambda variable: variable,
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Activations, convolution and pooling in NumPy: no loop runs over pixels, only over the cells of a window."""
+"""Activations, convolution and pooling in NumPy: loops run over the cells of a window, never over pixels."""
 
 from __future__ import annotations
 
@@ -32,11 +32,18 @@ def conv_general(
 
 
 def conv_transpose_general(
-    inputs: np.ndarray, kernel: np.ndarray, strides: Sizes, padding: str, output_padding: Sizes | None, dilation: Sizes
+    inputs: np.ndarray,
+    kernel: np.ndarray,
+    strides: Sizes,
+    padding: str,
+    output_padding: Sizes | None,
+    dilation: Sizes,
 ) -> np.ndarray:
     """Convolution, with the flipped kernel, of the input with stride - 1 zeros between its cells."""
     shape, places = [len(inputs)], [slice(None)]
-    for i, (n, span, stride) in enumerate(zip(inputs.shape[1:-1], _spans(kernel, dilation), strides, strict=True)):
+    for i, (n, span, stride) in enumerate(
+        zip(inputs.shape[1:-1], _spans(kernel, dilation), strides, strict=True)
+    ):
         if padding == "same":
             cut = span - span % 2 - (stride - span % 2 if output_padding is None else output_padding[i])
         else:
@@ -56,7 +63,12 @@ def _conv(x: np.ndarray, kernel: np.ndarray, strides: Sizes, dilation: Sizes, gr
         x, kernel = x.astype("float32"), kernel.astype("float32")
     *size, part, filters = kernel.shape
     windows = sliding_window_view(x, _spans(kernel, dilation), tuple(range(1, rank + 1)))
-    steps = (slice(None), *(slice(None, None, s) for s in strides), slice(None), *(slice(None, None, d) for d in dilation))
+    steps = (
+        slice(None),
+        *(slice(None, None, s) for s in strides),
+        slice(None),
+        *(slice(None, None, d) for d in dilation),
+    )
     windows = windows[steps]  # (batch, *spatial, channels, *size)
     batch, rows = windows.shape[: rank + 1], math.prod(windows.shape[: rank + 1])
     windows = windows.reshape(rows, groups, part * math.prod(size)).swapaxes(0, 1)
@@ -99,5 +111,12 @@ def _pad(x: np.ndarray, spans: Sizes, strides: Sizes, padding: str, value: float
 
 NATIVES: dict[str, Callable[..., Any]] = {
     function.__name__: function
-    for function in (relu, sigmoid, conv_general, conv_transpose_general, max_pool_general, average_pool_general)
+    for function in (
+        relu,
+        sigmoid,
+        conv_general,
+        conv_transpose_general,
+        max_pool_general,
+        average_pool_general,
+    )
 }
