@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from triceras.core import dtypes
-from triceras.core.errors import ArgumentError, ShapeError
+from triceras.core.errors import ArgumentError, FileFormatError, ShapeError
 from triceras.core.registry import export
 from triceras.core.scope import Local, unique_name
 from triceras.core.spec import standardize_shape
@@ -18,6 +19,7 @@ from triceras.ops import operators
 
 autocast: Local[str | None] = Local("autocast", None)
 name_stack: Local[tuple[str, ...]] = Local("name_stack", ())
+room: Local[list[int] | None] = Local("room", None)  # how many numbers new variables may still hold
 
 AGGREGATIONS = ("none", "mean", "sum", "only_first_replica")
 
@@ -112,6 +114,7 @@ class Variable:
             shape = standardize_shape(shape)
             if None in shape:
                 raise ShapeError(f"Variable {self.path!r} needs a fully known shape. Received: {shape}")
+            _take_room(shape, self.path)
             dtype = dtypes.standardize_dtype(dtype)
             values = getattr(initializer, "values", None)  # ours give NumPy arrays, the same ones for every engine
             array = values(shape, dtype, self.path) if values else initializer(shape, dtype=dtype)
@@ -261,6 +264,14 @@ class Variable:
 
     def __repr__(self) -> str:
         return f"<Variable path={self.path}, shape={self.shape}, dtype={self._dtype}, engine={self.engine.name}>"
+
+
+def _take_room(shape: tuple[int, ...], path: str) -> None:
+    left = room.get()
+    if left is not None:
+        left[0] -= math.prod(shape)
+        if left[0] < 0:
+            raise FileFormatError(f"The file is refused: with {path!r} of shape {shape} its model has far more weights than it stores.")
 
 
 def _numpy(value: Any) -> np.ndarray:

@@ -39,37 +39,102 @@ def _linear(a: Any, b: Any) -> Any:
 FLOWS = [
     Flow("cond", lambda x: ops.cond(ops.sum(x) > 0, lambda: x * 2, lambda: x + 1), lambda x: x * 2),
     Flow("cond otherwise", lambda x: ops.cond(ops.sum(x) < 0, lambda: x * 2, lambda: x + 1), lambda x: x + 1),
-    Flow("cond nested", lambda x: ops.cond(True, lambda: {"a": x, "b": (x, None)}, lambda: None), lambda x: [x, x, None]),
-    Flow("switch", lambda x: ops.switch(ops.cast(ops.sum(x), "int32"), [lambda v: v, lambda v: -v, lambda v: v * 3], x),
-         lambda x: x * 3),
-    Flow("switch beyond", lambda x: ops.switch(7, [lambda v, w: v, lambda v, w: w], x, x * 2), lambda x: x * 2),
-    Flow("while_loop", lambda x: ops.while_loop(lambda i, v: i < 3, lambda i, v: (i + 1, v * 2), (0, x)), lambda x: [3, x * 8]),
-    Flow("while_loop single", lambda x: ops.while_loop(lambda v: ops.max(v) < 9, lambda v: v * 2, x), lambda x: x * 8),
-    Flow("while_loop limited", lambda x: ops.while_loop(lambda v: True, lambda v: v + 1, x, maximum_iterations=4),
-         lambda x: x + 4),
-    Flow("while_loop dict", lambda x: ops.while_loop(lambda d: d["n"] < 2, lambda d: {"n": d["n"] + 1, "x": d["x"] * 2},
-                                                    {"n": 0, "x": x}), lambda x: [2, x * 4]),
-    Flow("fori_loop", lambda x: ops.fori_loop(1, 4, lambda i, v: v * ops.cast(i, "float32"), x), lambda x: x * 6),
-    Flow("fori_loop tensor bounds", lambda x: ops.fori_loop(ops.array(0), ops.array(3), lambda i, v: v * 2, x), lambda x: x * 8),
+    Flow(
+        "cond nested",
+        lambda x: ops.cond(True, lambda: {"a": x, "b": (x, None)}, lambda: None),
+        lambda x: [x, x, None],
+    ),
+    Flow(
+        "switch",
+        lambda x: ops.switch(ops.cast(ops.sum(x), "int32"), [lambda v: v, lambda v: -v, lambda v: v * 3], x),
+        lambda x: x * 3,
+    ),
+    Flow(
+        "switch beyond", lambda x: ops.switch(7, [lambda v, w: v, lambda v, w: w], x, x * 2), lambda x: x * 2
+    ),
+    Flow(
+        "while_loop",
+        lambda x: ops.while_loop(lambda i, v: i < 3, lambda i, v: (i + 1, v * 2), (0, x)),
+        lambda x: [3, x * 8],
+    ),
+    Flow(
+        "while_loop single",
+        lambda x: ops.while_loop(lambda v: ops.max(v) < 9, lambda v: v * 2, x),
+        lambda x: x * 8,
+    ),
+    Flow(
+        "while_loop limited",
+        lambda x: ops.while_loop(lambda v: True, lambda v: v + 1, x, maximum_iterations=4),
+        lambda x: x + 4,
+    ),
+    Flow(
+        "while_loop dict",
+        lambda x: ops.while_loop(
+            lambda d: d["n"] < 2, lambda d: {"n": d["n"] + 1, "x": d["x"] * 2}, {"n": 0, "x": x}
+        ),
+        lambda x: [2, x * 4],
+    ),
+    Flow(
+        "fori_loop",
+        lambda x: ops.fori_loop(1, 4, lambda i, v: v * ops.cast(i, "float32"), x),
+        lambda x: x * 6,
+    ),
+    Flow(
+        "fori_loop tensor bounds",
+        lambda x: ops.fori_loop(ops.array(0), ops.array(3), lambda i, v: v * 2, x),
+        lambda x: x * 8,
+    ),
     Flow("scan", lambda x: ops.scan(lambda c, v: (c + v, c * v), ops.ones(3), x), lambda x: _scanned(x)),
-    Flow("scan reversed", lambda x: ops.scan(lambda c, v: (c + v, c), 0.0, x[0], reverse=True)[1],
-         lambda x: np.cumsum(x[0, ::-1])[::-1] - x[0]),
-    Flow("scan without xs", lambda x: ops.scan(lambda c, _: (c * 2, None), x, length=3, unroll=True), lambda x: [x * 8, None]),
-    Flow("map", lambda x: ops.map(lambda v: {"sum": ops.sum(v), "double": v * 2}, x), lambda x: [x * 2, x.sum(1)]),
+    Flow(
+        "scan reversed",
+        lambda x: ops.scan(lambda c, v: (c + v, c), 0.0, x[0], reverse=True)[1],
+        lambda x: np.cumsum(x[0, ::-1])[::-1] - x[0],
+    ),
+    Flow(
+        "scan without xs",
+        lambda x: ops.scan(lambda c, _: (c * 2, None), x, length=3, unroll=True),
+        lambda x: [x * 8, None],
+    ),
+    Flow(
+        "map",
+        lambda x: ops.map(lambda v: {"sum": ops.sum(v), "double": v * 2}, x),
+        lambda x: [x * 2, x.sum(1)],
+    ),
     Flow("map of several", lambda x: ops.map(lambda p: p[0] * p[1], (x, x[:, 0])), lambda x: x * x[:, :1]),
-    Flow("vectorized_map", lambda x: ops.vectorized_map(lambda v: ops.outer(v, v), x), lambda x: x[:, :, None] * x[:, None]),
+    Flow(
+        "vectorized_map",
+        lambda x: ops.vectorized_map(lambda v: ops.outer(v, v), x),
+        lambda x: x[:, :, None] * x[:, None],
+    ),
     Flow("associative_scan", lambda x: ops.associative_scan(ops.add, x, axis=1), lambda x: np.cumsum(x, 1)),
-    Flow("associative_scan reversed", lambda x: ops.associative_scan(ops.add, x, reverse=True, axis=-1),
-         lambda x: np.cumsum(x[:, ::-1], 1)[:, ::-1]),
-    Flow("associative_scan of pairs", lambda x: ops.associative_scan(_linear, (x, x), axis=1)[1], lambda x: _recurrence(x)),
+    Flow(
+        "associative_scan reversed",
+        lambda x: ops.associative_scan(ops.add, x, reverse=True, axis=-1),
+        lambda x: np.cumsum(x[:, ::-1], 1)[:, ::-1],
+    ),
+    Flow(
+        "associative_scan of pairs",
+        lambda x: ops.associative_scan(_linear, (x, x), axis=1)[1],
+        lambda x: _recurrence(x),
+    ),
     Flow("vectorize", lambda x: ops.vectorize(lambda a, b: a * b + 1)(x, x[0]), lambda x: x * x[0] + 1),
-    Flow("vectorize with axes", lambda x: ops.vectorize(lambda m, v: ops.sum(m * v), signature="(n),(n)->()")(x, x[1]),
-         lambda x: (x * x[1]).sum(1)),
-    Flow("vectorize with keywords", lambda x: ops.vectorize(lambda a, scale: a * scale, excluded={"scale"})(x, scale=3),
-         lambda x: x * 3),
-    Flow("custom_gradient", lambda x: ops.custom_gradient(lambda v: (v * 2, lambda up: up * 7))(x), lambda x: x * 2),
+    Flow(
+        "vectorize with axes",
+        lambda x: ops.vectorize(lambda m, v: ops.sum(m * v), signature="(n),(n)->()")(x, x[1]),
+        lambda x: (x * x[1]).sum(1),
+    ),
+    Flow(
+        "vectorize with keywords",
+        lambda x: ops.vectorize(lambda a, scale: a * scale, excluded={"scale"})(x, scale=3),
+        lambda x: x * 3,
+    ),
+    Flow(
+        "custom_gradient",
+        lambda x: ops.custom_gradient(lambda v: (v * 2, lambda up: up * 7))(x),
+        lambda x: x * 2,
+    ),
     Flow("stop_gradient", lambda x: ops.stop_gradient(x) * x, lambda x: x * x),
-]  # fmt: skip
+]
 
 
 def _scanned(x: np.ndarray) -> list[np.ndarray]:
@@ -133,7 +198,9 @@ def test_eager(flow: Flow, engine: Any) -> None:
 
 @flows
 def test_compiled(flow: Flow, jax_engine: Any) -> None:
-    result = jax_engine.compile(lambda *args: [x for x in tree.flatten(flow.run(*args)) if x is not None], [])(X)
+    result = jax_engine.compile(
+        lambda *args: [x for x in tree.flatten(flow.run(*args)) if x is not None], []
+    )(X)
     assert_same(result, [x for x in tree.flatten(flow.expect(X)) if x is not None])
 
 
@@ -187,7 +254,9 @@ def test_variables_assigned_inside_compiled(jax_engine: Any) -> None:
 
     def step(x: Any) -> Any:
         ops.fori_loop(0, 3, lambda i, v: count.assign_add(v).value * 0 + v, ops.sum(x))
-        return ops.cond(ops.sum(x) > 100, lambda: count.assign_add(10.0).value, lambda: count.assign_sub(1.0).value)
+        return ops.cond(
+            ops.sum(x) > 100, lambda: count.assign_add(10.0).value, lambda: count.assign_sub(1.0).value
+        )
 
     run = jax_engine.compile(step, [count])
     for i in (1, 2):
@@ -203,7 +272,9 @@ def test_gradients(jax_engine: Any) -> None:
         return float(jax_engine.value_and_grad(lambda: ops.sum(fn()), [scale])()[1][0])
 
     x = jax_engine.make(X[0])
-    assert grad(lambda: ops.fori_loop(0, 3, lambda i, v: v * scale.value, x)) == pytest.approx(12 * X[0].sum())
+    assert grad(lambda: ops.fori_loop(0, 3, lambda i, v: v * scale.value, x)) == pytest.approx(
+        12 * X[0].sum()
+    )
     assert grad(lambda: ops.cond(scale.value > 0, lambda: scale.value * 3, lambda: scale.value)) == 3.0
     assert grad(lambda: ops.stop_gradient(scale.value) * scale.value) == 2.0
     own = ops.custom_gradient(lambda a, b, k=1: (ops.sum(a * b) * k, lambda up: (up * 100, None)))

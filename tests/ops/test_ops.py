@@ -423,7 +423,8 @@ def test_tables_import(table: str) -> None:
 
 def test_every_op_has_a_row() -> None:
     covered = {made.name for made in map(mechanism, CASES) if made is not None}
-    public = {name for name, made in OPS.items() if made.body.__module__.startswith("triceras.ops.") and name[0] != "_"}
+    ours = {name for name, made in OPS.items() if made.body.__module__.startswith("triceras.ops.")}
+    public = {name for name in ours if name[0] != "_" and not name.endswith("_general")}  # others serve these
     assert sorted(public - covered) == []
 
 

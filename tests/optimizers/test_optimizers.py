@@ -98,9 +98,10 @@ def test_values_and_variables_are_the_references(case: Case, keras: Any) -> None
         assert kind == [tuple(v.shape), v.dtype]
         assert name in UNNAMED or name == v.path.split("/")[1]
     trained, slots = [np.array(v.value) for v in theirs], [np.array(v.value) for v in reference.variables]
+    their_step = pytest.importorskip("jax").jit(reference.stateless_apply)
     for grads in gradients(case):
         optimizer.apply(grads, variables)
-        trained, slots = reference.stateless_apply(slots, grads, trained)
+        trained, slots = their_step(slots, grads, trained)
     same(values(variables), trained, case.tol, SHAPES)
     same(values(optimizer.variables), slots, case.tol, mine)
 
@@ -140,7 +141,8 @@ def test_config_is_the_references(case: Case, keras: Any) -> None:
     theirs = json.loads(json.dumps(keras.optimizers.serialize(case.make(keras.optimizers))))
     assert _nameless(mine) == _nameless(theirs)
     assert _nameless(optimizers.serialize(optimizers.deserialize(theirs))) == _nameless(mine)
-    assert _nameless(keras.optimizers.serialize(keras.optimizers.deserialize(mine))) == _nameless(theirs)
+    if not case.name.startswith("Lamb"):  # the reference can't read its own config of this one
+        assert _nameless(keras.optimizers.serialize(keras.optimizers.deserialize(mine))) == _nameless(theirs)
 
 
 def _nameless(config: Any) -> Any:
@@ -170,19 +172,20 @@ def test_learning_rate_can_be_changed(case: Case, jax_engine: Any) -> None:
         with pytest.raises(expected, match="learning rate"):
             optimizer.learning_rate = 0.5
         return
+    eager, expected = ours(case)
+    kept, unchanged = ours(case)
     step = jax_engine.compile(optimizer.apply, [*variables, *optimizer.variables], donate=True)
-    before = values(variables)
-    optimizer.learning_rate = 0.0
-    for grads in gradients(case, 4):
+    for i, grads in enumerate(gradients(case, 4)):
+        if i == 2:
+            optimizer.learning_rate = eager.learning_rate = 0.25
         step(grads)
-    if not case.constraint:
-        same(values(variables), before, 1e-6)
-    optimizer.learning_rate = 0.25
-    for grads in gradients(case, 4):
-        step(grads)
+        eager.apply(grads, expected)
+        kept.apply(grads, unchanged)
     assert float(optimizer.learning_rate) == 0.25
     assert step.traces == 1
-    assert all(np.abs(a - b).max() > 1e-3 for a, b in zip(values(variables), before, strict=True))
+    same(values(variables), values(expected), case.tol)
+    changed = [np.abs(a - b).max() > 1e-4 for a, b in zip(values(variables), values(unchanged), strict=True)]
+    assert all(changed)
 
 
 @rows

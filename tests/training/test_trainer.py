@@ -273,6 +273,13 @@ def test_labels_out_of_range_are_named() -> None:
         classifier().fit(X, np.where(Y == 2, 7, Y), verbose=0)
 
 
+def test_nan_in_the_data_is_named() -> None:
+    broken = X.copy()
+    broken[13, 2] = np.nan
+    with pytest.warns(UserWarning, match="number 13"):
+        classifier().fit(broken, Y, verbose=0)
+
+
 def test_numpy_engine_predicts_and_refuses_to_train() -> None:
     with keras.use_engine("numpy"):
         model = classifier()

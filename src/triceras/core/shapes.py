@@ -54,7 +54,9 @@ def sizes(shape: Any) -> tuple[int, ...]:
     ((3,), (1, 2))
     """
     try:
-        result = tuple(map(operator.index, shape if isinstance(shape, (list, tuple)) else np.ravel(shape).tolist()))
+        result = tuple(
+            map(operator.index, shape if isinstance(shape, (list, tuple)) else np.ravel(shape).tolist())
+        )
     except TypeError:
         result = None
     if result is None or any(d < 0 for d in result):
@@ -67,8 +69,8 @@ def target_shape(shape: Sequence[int | None], newshape: Any) -> tuple[int | None
 
     Args:
         shape: sizes of the input, None where unknown.
-        newshape: wanted sizes. -1 follows from the others; None stands for whatever the input has at that place
-            (that is what `ops.shape` says of symbolic tensors), or, where it is the only unknown size, is as -1.
+        newshape: wanted sizes. -1 follows from the others; None stands for what the input has at that place
+            (`ops.shape` says None of symbolic tensors), or, where it is the only unknown size, is as -1.
 
     Raises:
         ShapeError: the number of elements can't fit.
@@ -80,7 +82,8 @@ def target_shape(shape: Sequence[int | None], newshape: Any) -> tuple[int | None
     if wanted.count(-1) + wanted.count(None) == 1:
         wanted = tuple(-1 if d is None else d for d in wanted)
     wanted = tuple(
-        (shape[i] if i < len(shape) else None) if d is None else operator.index(d) for i, d in enumerate(wanted)
+        (shape[i] if i < len(shape) else None) if d is None else operator.index(d)
+        for i, d in enumerate(wanted)
     )
     if wanted.count(-1) > 1 or any(d is not None and d < -1 for d in wanted):
         raise ShapeError(f"`newshape` can hold one -1, else sizes from 0 on. Received: {newshape}")
@@ -105,7 +108,8 @@ def pad_widths(pad_width: Any, rank: int) -> list[tuple[int, int]]:
         return [(int(a), int(b)) for a, b in np.broadcast_to(array, (rank, 2))]
     except ValueError:
         raise ArgumentError(
-            f"`pad_width` must be one number, one pair, or {rank} pairs for a tensor of rank {rank}. Received: {pad_width!r}"
+            f"`pad_width` must be one number, one pair, or {rank} pairs for a tensor of rank {rank}. "
+            f"Received: {pad_width!r}"
         ) from None
 
 

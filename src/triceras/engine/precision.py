@@ -21,6 +21,8 @@ def in_single(fn: Callable[..., Any]) -> Callable[..., Any]:
         if kind not in HALF:
             return fn(*tensors, **statics)
         wide = tree.map_structure(lambda x: x.astype("float32"), tensors)
-        return tree.map_structure(lambda x: x.astype(kind) if x.dtype == "float32" else x, fn(*wide, **statics))
+        return tree.map_structure(
+            lambda x: x.astype(kind) if x.dtype == "float32" else x, fn(*wide, **statics)
+        )
 
     return run

@@ -62,8 +62,10 @@ class Loss(Configurable):
         """
         mask = get_mask(y_pred)
         y_true, y_pred = self._tensors(y_true, self.keeps_labels), self._tensors(y_pred)
-        values = ops.convert_to_tensor(self.call(y_true, y_pred), dtype=self.dtype)
-        return reduce_weighted(values, sample_weight, both(mask, get_mask(values)), self.reduction, type(self).__name__)
+        values = self.call(y_true, y_pred)
+        mask = both(mask, get_mask(values))
+        values = ops.convert_to_tensor(values, dtype=self.dtype)
+        return reduce_weighted(values, sample_weight, mask, self.reduction, type(self).__name__)
 
     def _tensors(self, x: Any, keep: bool = False) -> Any:
         """A tensor, or a structure of them, in the dtype of the computation."""

@@ -9,6 +9,7 @@ from typing import Any
 from triceras import ops
 from triceras.core import config
 from triceras.core.dtypes import standardize_dtype
+from triceras.core.masks import set_mask
 from triceras.core.registry import export
 from triceras.losses.base import LossFunctionWrapper, pair
 
@@ -142,7 +143,9 @@ def circle(
     parts = [
         ops.logsumexp(ops.where(pairs, gamma * force, -math.inf), axis=1) for pairs, force in ((alike, pull), (different, push))
     ]
-    return ops.softplus(parts[0] + parts[1])
+    values = ops.softplus(parts[0] + parts[1])
+    set_mask(values, ops.logical_and(ops.any(alike, axis=1), ops.any(different, axis=1)))  # others have nothing to learn
+    return values
 
 
 @export("losses.Circle")

@@ -285,7 +285,7 @@ class MeanMetricWrapper(Mean):
             y_pred: predictions; where a mask is attached, only the entries it keeps count.
             sample_weight: weights for samples or for values.
         """
-        values = ops.convert_to_tensor(self._fn(y_true, y_pred, **self._fn_kwargs))
+        values = self._fn(y_true, y_pred, **self._fn_kwargs)
         mask = both(get_mask(y_pred), get_mask(values))
-        weight = apply_mask(sample_weight, mask, ops.cast(values, self.dtype), self.name) if mask is not None else sample_weight
-        super().update_state(values, sample_weight=weight)
+        values = ops.cast(ops.convert_to_tensor(values), self.dtype)
+        super().update_state(values, sample_weight=apply_mask(sample_weight, mask, values, self.name))

@@ -1,8 +1,8 @@
 """Control flow: functions of tensors as arguments.
 
-Below the public functions stand a few ops over flat lists of tensors, whose functions take and return such lists; an
-engine that has its own control flow supplies natives for these. Nesting is undone and restored here, once. In a graph,
-symbolic tensors that a function merely refers to become further operands of the node.
+Below the public functions stand a few ops over flat lists of tensors, whose functions take and return such
+lists; an engine that has its own control flow supplies natives for these. Nesting is undone and restored
+here, once. In a graph, symbolic tensors that a function merely refers to become further operands of the node.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from triceras.ops.op import Kept, Tensor, Tensors, broadcast_shapes, op
 
 Lists = list[Tensor]
 
-# -- functions over flat lists -----------------------------------------------------------------------------------------
+# -- functions over flat lists -------------------------------------------------------------------------------
 
 
 class Flat:
-    """A function over a flat list of tensors, made of one over nested arguments; remembers how its result is nested.
+    """A function over a flat list of tensors, made of one over nested arguments; knows its result's nesting.
 
     Args:
         fn: the function.
@@ -66,7 +66,9 @@ class Subgraph:
         with recording(True), tape(self.nodes):
             self.outputs = fn(self.specs)
         made = {id(t) for t in self.specs} | {id(t) for node in self.nodes for t in node.outputs}
-        used = [t for node in self.nodes for t in node.inputs] + [t for t in self.outputs if isinstance(t, KerasTensor)]
+        used = [t for node in self.nodes for t in node.inputs] + [
+            t for t in self.outputs if isinstance(t, KerasTensor)
+        ]
         self.captured = list({id(t): t for t in used if id(t) not in made}.values())
 
     def __call__(self, tensors: Sequence[Tensor], operands: Sequence[Tensor]) -> Lists:
@@ -84,7 +86,11 @@ class Subgraph:
 
 
 def _run(
-    flat_op: Callable[..., Any], lists: Sequence[Any], functions: dict[str, Flat | list[Flat]], specs: Lists, **statics: Any
+    flat_op: Callable[..., Any],
+    lists: Sequence[Any],
+    functions: dict[str, Flat | list[Flat]],
+    specs: Lists,
+    **statics: Any,
 ) -> Any:
     """Call a flat op with a user's functions.
 
@@ -106,7 +112,10 @@ def _run(
             operands.extend(graph.captured)
             return graph
 
-        fns = {n: [prepared(f) for f in fn] if isinstance(fn, list) else prepared(fn) for n, fn in functions.items()}
+        fns = {
+            n: [prepared(f) for f in fn] if isinstance(fn, list) else prepared(fn)
+            for n, fn in functions.items()
+        }
         return flat_op(*lists, operands, **fns, **statics)
 
     if any_symbolic(lists):
@@ -120,7 +129,9 @@ def _run(
 def _subgraph(fn: Flat, inputs: Lists, start: int) -> Subgraph | None:
     try:
         return Subgraph(fn, [_spec(x) for x in inputs], start)
-    except Exception:  # a function with engine code in it can't be traced like this; inference runs it on the engine
+    except (
+        Exception
+    ):  # a function with engine code in it can't be traced like this; inference runs it on the engine
         return None
 
 
@@ -167,18 +178,23 @@ def _slices(tensors: Lists, what: str) -> Lists:
     return [KerasTensor(spec.shape[1:], spec.dtype) for spec in specs]
 
 
-# -- branches ----------------------------------------------------------------------------------------------------------
+# -- branches ------------------------------------------------------------------------------------------------
 
 
 @op(at=())
-def _switch(index: Kept, tensors: Tensors, operands: Tensors, branches: Sequence[Callable[..., Lists]]) -> Lists:
+def _switch(
+    index: Kept, tensors: Tensors, operands: Tensors, branches: Sequence[Callable[..., Lists]]
+) -> Lists:
     """The result of one of several functions."""
     return branches[min(max(int(index), 0), len(branches) - 1)](tensors, operands)
 
 
 def _choose(what: str, index: Any, branches: Sequence[Callable[..., Any]], args: tuple[Any, ...]) -> Any:
     if index.shape:
-        raise ShapeError(f"{what}() decides by a scalar. Received shape {tuple(index.shape)}; ops.where() chooses elementwise.")
+        raise ShapeError(
+            f"{what}() decides by a scalar. Received shape {tuple(index.shape)}; "
+            "ops.where() chooses elementwise."
+        )
     inputs = _leaves(args)
     flat = [Flat(branch, args) for branch in branches]
     results = _run(_switch, [index, inputs], {"branches": flat}, inputs)
@@ -216,11 +232,13 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
     return _choose("switch", creation.cast(index, "int32"), tuple(branches), operands)
 
 
-# -- loops -------------------------------------------------------------------------------------------------------------
+# -- loops ---------------------------------------------------------------------------------------------------
 
 
 @op(at=())
-def _while(tensors: Tensors, operands: Tensors, cond: Callable[..., Lists], body: Callable[..., Lists]) -> Lists:
+def _while(
+    tensors: Tensors, operands: Tensors, cond: Callable[..., Lists], body: Callable[..., Lists]
+) -> Lists:
     """The last result of a function applied as long as a condition holds."""
     while bool(cond(tensors, operands)[0]):
         tensors = body(tensors, operands)
@@ -268,7 +286,8 @@ def while_loop(
 def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_val: Any) -> Any:
     """`value = body_fun(i, value)` for each integer `i` from `lower` up to but without `upper`.
 
-    With plain integers as bounds gradients pass backwards through the loop on every engine that has gradients.
+    With plain integers as bounds gradients pass backwards through the loop on every engine that has
+    gradients.
 
     >>> fori_loop(0, 4, lambda i, total: total + i, 0).item()
     6
@@ -305,7 +324,7 @@ def _scan(
         carry = found[:count]
         rows.append(found[count:])
     if not rows:
-        raise EngineError("This engine can't scan over nothing: the shapes of the results are unknown. Give length 1 or more.")
+        raise EngineError("This engine can't scan over nothing: it can't know the shapes of the results.")
     columns = zip(*(reversed(rows) if reverse else rows), strict=True)
     return list(carry), [shapes.stack(list(column)) for column in columns]
 
@@ -387,7 +406,7 @@ def vectorized_map(function: Callable[[Any], Any], elements: Any) -> Any:
 def _associative_scan(
     elements: Tensors, operands: Tensors, fn: Callable[..., Lists], reverse: bool, axis: int
 ) -> Lists:
-    """Running results of an associative function, in a number of steps that grows with the logarithm of the size."""
+    """Running results of an associative function, in steps whose number is the logarithm of the size."""
     axes = [canonical_axis(axis, len(x.shape)) for x in elements]
     if reverse:
         elements = [shapes.flip(x, at) for x, at in zip(elements, axes, strict=True)]
@@ -403,7 +422,9 @@ def _running(fn: Callable[[Lists, Lists], Lists], elements: Lists, axes: list[in
     def part(tensors: Lists, start: int, stop: int | None, step: int = 1) -> Lists:
         return [_part(x, at, start, stop, step) for x, at in zip(tensors, axes, strict=True)]
 
-    odd = _running(fn, fn(part(elements, 0, size - 1, 2), part(elements, 1, None, 2)), axes)  # up to places 1, 3, 5 ...
+    odd = _running(
+        fn, fn(part(elements, 0, size - 1, 2), part(elements, 1, None, 2)), axes
+    )  # up to places 1, 3, 5 ...
     later = (size - 1) // 2  # places 2, 4, 6 ...
     even = part(elements, 0, 1)
     if later:
@@ -442,14 +463,22 @@ def associative_scan(f: Callable[[Any, Any], Any], elems: Any, reverse: bool = F
     specs = [_spec(x) for x in inputs]
     places = [canonical_axis(axis, len(s.shape)) for s in specs]
     if not specs or len({s.shape[p] for s, p in zip(specs, places, strict=True)} - {None}) > 1:
-        raise ShapeError(f"associative_scan() takes tensors of one size along the axis. Received: {[s.shape for s in specs]}")
-    halves = [KerasTensor((*s.shape[:p], None, *s.shape[p + 1 :]), s.dtype) for s, p in zip(specs, places, strict=True)]
+        raise ShapeError(
+            f"associative_scan() takes tensors of one size along the axis. "
+            f"Received: {[s.shape for s in specs]}"
+        )
+    halves = [
+        KerasTensor((*s.shape[:p], None, *s.shape[p + 1 :]), s.dtype)
+        for s, p in zip(specs, places, strict=True)
+    ]
     flat = Flat(f, (elems, elems))
-    results = _run(_associative_scan, [inputs], {"fn": flat}, [*halves, *halves], reverse=bool(reverse), axis=axis)
+    results = _run(
+        _associative_scan, [inputs], {"fn": flat}, [*halves, *halves], reverse=bool(reverse), axis=axis
+    )
     return _nested(_skeleton(elems), results)
 
 
-# -- gradients ---------------------------------------------------------------------------------------------------------
+# -- gradients -----------------------------------------------------------------------------------------------
 
 
 @op()
@@ -479,7 +508,9 @@ class WithGradient:
             leaves[place] = tensor
         found = self.fn(*tree.pack_sequence_as(self.args, leaves), **self.kwargs)
         if not isinstance(found, (tuple, list)) or len(found) != 2 or not callable(found[1]):
-            raise ArgumentError(f"A function with a custom gradient returns (output, grad_function). Received: {found!r}")
+            raise ArgumentError(
+                f"A function with a custom gradient returns (output, grad_function). Received: {found!r}"
+            )
         output, gradient = found
         self.result = _skeleton(output)
 
@@ -488,7 +519,8 @@ class WithGradient:
             grads = tree.flatten(grads if isinstance(grads, (tuple, list)) else (grads,))
             if len(grads) != len(self.leaves):
                 raise ArgumentError(
-                    f"A custom gradient returns one gradient for each of {len(self.leaves)} arguments. Received: {len(grads)}"
+                    f"A custom gradient returns one gradient for each of {len(self.leaves)} arguments. "
+                    f"Received: {len(grads)}"
                 )
             return [grads[place] for place in self.places]
 
@@ -506,8 +538,8 @@ def custom_gradient(f: Callable[..., tuple[Any, Callable[..., Any]]]) -> Callabl
     """A function that is differentiated by a rule of one's own.
 
     Args:
-        f: returns its output and a function from the output's upstream gradient to the gradients of the positional
-            arguments (None for zero).
+        f: returns its output and a function from the output's upstream gradient to the gradients of the
+            positional arguments (None for zero).
 
     >>> @custom_gradient
     ... def double(x):
@@ -527,13 +559,17 @@ def custom_gradient(f: Callable[..., tuple[Any, Callable[..., Any]]]) -> Callabl
 
 
 @op(at=())
-def _jvp(primals: Tensors, tangents: Tensors, operands: Tensors, fn: Callable[..., Lists]) -> tuple[Lists, Lists]:
+def _jvp(
+    primals: Tensors, tangents: Tensors, operands: Tensors, fn: Callable[..., Lists]
+) -> tuple[Lists, Lists]:
     """A function's results and their directional derivatives."""
     raise EngineError("This engine computes no derivatives; use another one, such as JAX.")
 
 
 @export("ops.jvp", "ops.linalg.jvp")
-def jvp(fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False) -> tuple[Any, ...]:
+def jvp(
+    fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False
+) -> tuple[Any, ...]:
     """A function's result and its derivative in a direction (forward mode).
 
     Args:
@@ -551,14 +587,16 @@ def jvp(fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]
     _callable("jvp", fun)
     inputs, directions = _leaves(tuple(primals)), _leaves(tuple(tangents))
     if len(inputs) != len(directions):
-        raise ArgumentError(f"jvp() takes a tangent for each primal. Received {len(directions)} for {len(inputs)}.")
+        raise ArgumentError(
+            f"jvp() takes a tangent for each primal. Received {len(directions)} for {len(inputs)}."
+        )
     flat = Flat(fun, tuple(primals))
     values, derivatives = _run(_jvp, [inputs, directions], {"fn": flat}, inputs)
     result, derivative = _nested(flat.result, values), _nested(flat.result, derivatives)
     return (result[0], derivative[0], result[1]) if has_aux else (result, derivative)
 
 
-# -- vectorizing -------------------------------------------------------------------------------------------------------
+# -- vectorizing ---------------------------------------------------------------------------------------------
 
 
 @export("ops.vectorize", "ops.numpy.vectorize")
@@ -585,7 +623,9 @@ def vectorize(
         varied = [name for name in given if name not in passed]
         axes = [()] * len(varied) if cores is None else cores
         if len(axes) != len(varied):
-            raise ArgumentError(f"The signature {signature!r} has {len(axes)} arguments. Received: {len(varied)}")
+            raise ArgumentError(
+                f"The signature {signature!r} has {len(axes)} arguments. Received: {len(varied)}"
+            )
 
         def apply(*values: Tensor) -> Any:
             full = given | dict(zip(varied, values, strict=True))
@@ -594,7 +634,9 @@ def vectorize(
         tensors = [_tensor(given[name]) for name in varied]
         flat = Flat(apply, tuple(tensors))
         loops = _loop_shapes(tensors, axes)
-        specs = [KerasTensor(tuple(x.shape)[len(own) :], x.dtype) for x, own in zip(tensors, loops, strict=True)]
+        specs = [
+            KerasTensor(tuple(x.shape)[len(own) :], x.dtype) for x, own in zip(tensors, loops, strict=True)
+        ]
         results = _run(_vectorize, [tensors], {"fn": flat}, specs, cores=axes)
         return _nested(flat.result, results)
 
@@ -623,7 +665,10 @@ def _core_axes(signature: str) -> list[tuple[str, ...]]:
     if not re.fullmatch(rf"\s*{group}(\s*,\s*{group})*\s*->\s*{group}(\s*,\s*{group})*\s*", signature):
         raise ArgumentError(f"`signature` looks like '(m,n),(n)->(m)'. Received: {signature!r}")
     inputs = signature.split("->")[0]
-    return [tuple(filter(None, (n.strip() for n in found.split(",")))) for found in re.findall(r"\(([^)]*)\)", inputs)]
+    return [
+        tuple(filter(None, (n.strip() for n in found.split(","))))
+        for found in re.findall(r"\(([^)]*)\)", inputs)
+    ]
 
 
 def _loop_shapes(tensors: Sequence[Tensor], cores: Sequence[tuple[str, ...]]) -> list[tuple[int | None, ...]]:
@@ -633,10 +678,14 @@ def _loop_shapes(tensors: Sequence[Tensor], cores: Sequence[tuple[str, ...]]) ->
     for x, core in zip(tensors, cores, strict=True):
         shape = tuple(x.shape)
         if len(shape) < len(core):
-            raise ShapeError(f"vectorize() expected the axes ({', '.join(core)}). Received a tensor of shape {shape}.")
+            raise ShapeError(
+                f"vectorize() expected the axes ({', '.join(core)}). Received a tensor of shape {shape}."
+            )
         split = len(shape) - len(core)
         for name, size in zip(core, shape[split:], strict=True):
             if sizes.setdefault(name, size) != size:
-                raise ShapeError(f"vectorize() found the sizes {sizes[name]} and {size} for the axis {name!r}.")
+                raise ShapeError(
+                    f"vectorize() found the sizes {sizes[name]} and {size} for the axis {name!r}."
+                )
         result.append(shape[:split])
     return result

@@ -12,7 +12,7 @@ from triceras.core import config, dtypes
 from triceras.core.dtypes import promote, promote_float, standardize_dtype
 from triceras.core.errors import ArgumentError, TricerasError, shown
 from triceras.core.registry import export
-from triceras.core.spec import KerasTensor, any_symbolic
+from triceras.core.spec import any_symbolic
 from triceras.engine import selection
 from triceras.ops import elementwise
 from triceras.ops import shape as shapes
@@ -22,7 +22,7 @@ AT = ("ops", "ops.numpy")
 public = partial(op, at=AT)
 
 
-# -- conversion --------------------------------------------------------------------------------------------------------
+# -- conversion ----------------------------------------------------------------------------------------------
 
 
 @op()
@@ -56,7 +56,7 @@ def saturate_cast(x: Kept, dtype: Any) -> Tensor:
 def convert_to_tensor(
     x: Any, dtype: Any = None, sparse: bool | None = None, ragged: bool | None = None
 ) -> Tensor:
-    """A tensor of the active engine from anything: numbers, nested lists, arrays, variables, other engines' tensors.
+    """A tensor of the active engine: from numbers, lists, arrays, variables, other engines' tensors.
 
     A symbolic tensor stays symbolic.
 
@@ -83,7 +83,9 @@ def convert_to_tensor(
     if owner is not None and owner is not engine:
         x = owner.to_numpy(x)
     if x is None or isinstance(x, (str, bytes)):
-        raise ArgumentError(f"convert_to_tensor() takes numbers, arrays and lists of them. Received: {shown(x)}")
+        raise ArgumentError(
+            f"convert_to_tensor() takes numbers, arrays and lists of them. Received: {shown(x)}"
+        )
     try:
         return _tensor(engine, x, dtype)
     except TricerasError:
@@ -128,8 +130,8 @@ def is_tensor(x: Any) -> bool:
 def shape(x: Any) -> tuple[int | None, ...]:
     """The sizes; None where a symbolic tensor's are unknown.
 
-    >>> shape(KerasTensor((None, 3)))
-    (None, 3)
+    >>> shape([[1, 2, 3]])
+    (1, 3)
     """
     return tuple(x.shape) if hasattr(x, "shape") else np.shape(x)
 
@@ -138,7 +140,7 @@ def shape(x: Any) -> tuple[int | None, ...]:
 def dtype(x: Any) -> str:
     """The name of the dtype.
 
-    >>> dtype(KerasTensor((2,), "int8"))
+    >>> dtype(ones((2,), "int8"))
     'int8'
     """
     return _kind(x) if hasattr(x, "dtype") else standardize_dtype(convert_to_numpy(x).dtype)
@@ -191,7 +193,7 @@ def copy(x: Kept) -> Tensor:
     ...
 
 
-# -- filled ------------------------------------------------------------------------------------------------------------
+# -- filled --------------------------------------------------------------------------------------------------
 
 
 @public()
@@ -317,7 +319,13 @@ def _column(rows: Any) -> Tensor:
 def _size(value: Any) -> int:
     """A number of rows or samples as a Python integer."""
     try:
-        size = value.__index__() if not hasattr(value, "is_integer") else int(value) if value.is_integer() else None
+        size = (
+            value.__index__()
+            if not hasattr(value, "is_integer")
+            else int(value)
+            if value.is_integer()
+            else None
+        )
     except (AttributeError, TypeError):
         size = None
     if size is None or size < 0:
@@ -330,7 +338,7 @@ def _dtype(dtype: Any) -> str:
     return config.floatx() if dtype is None else standardize_dtype(dtype)
 
 
-# -- sequences ---------------------------------------------------------------------------------------------------------
+# -- sequences -----------------------------------------------------------------------------------------------
 
 
 @public()
@@ -394,7 +402,11 @@ def linspace(
         dtype = standardize_dtype(dtype)
         values = cast(elementwise.floor(values) if dtype in dtypes.INTEGERS else values, dtype)
     intervals = num - 1 if endpoint else num
-    return (values, elementwise.divide(elementwise.subtract(stop, start), intervals or math.nan)) if retstep else values
+    return (
+        (values, elementwise.divide(elementwise.subtract(stop, start), intervals or math.nan))
+        if retstep
+        else values
+    )
 
 
 def _both(start: Tensor, stop: Tensor) -> tuple[Tensor, Tensor]:
@@ -469,7 +481,7 @@ def meshgrid(*x: Tensors, indexing: str = "xy") -> list[Tensor]:
 
 
 @public()
-def vander(x: Kept, N: int | None = None, increasing: bool = False) -> Tensor:  # noqa: N803 - public name
+def vander(x: Kept, N: int | None = None, increasing: bool = False) -> Tensor:  # noqa: N803 - public names
     """Powers of a vector's entries as columns, the highest first unless `increasing`.
 
     >>> vander([2, 3], 3).tolist()
@@ -482,7 +494,7 @@ def vander(x: Kept, N: int | None = None, increasing: bool = False) -> Tensor:  
     return elementwise.power(shapes.expand_dims(x, -1), cast(powers, x.dtype))
 
 
-# -- windows -----------------------------------------------------------------------------------------------------------
+# -- windows -------------------------------------------------------------------------------------------------
 
 
 @public()

@@ -30,7 +30,7 @@ class ItemError(OpError, IndexError):
     """An index lies outside the tensor."""
 
 
-# -- by position -------------------------------------------------------------------------------------------------------
+# -- by position ---------------------------------------------------------------------------------------------
 
 
 def _item_shape(shape: Sequence[int | None], key: tuple[Any, ...]) -> list[int | None]:
@@ -50,7 +50,9 @@ def _item_shape(shape: Sequence[int | None], key: tuple[Any, ...]) -> list[int |
         else:
             size = next(sizes)
             if size is not None and not -size <= k < size:
-                raise ItemError(f"Index {k} is out of range for a size of {size}, in shape {tuple(shape)}[{key}].")
+                raise ItemError(
+                    f"Index {k} is out of range for a size of {size}, in shape {tuple(shape)}[{key}]."
+                )
     return result
 
 
@@ -75,7 +77,7 @@ def _gather_items(x: Kept, indices: Tensors, key: tuple[Any, ...]) -> Tensor:
 
 
 @export("ops.get_item", "ops.numpy.get_item")
-def get_item(x: Any, key: Any) -> Tensor:  # noqa: F811 - the public form also takes tensors in its key
+def get_item(x: Any, key: Any) -> Tensor:
     """`x[key]` for integers, slices, None, Ellipsis, and arrays or tensors of integers or bools.
 
     Raises:
@@ -89,7 +91,9 @@ def get_item(x: Any, key: Any) -> Tensor:  # noqa: F811 - the public form also t
         if k is None or k is Ellipsis:
             template.append(k)
         elif isinstance(k, builtins.slice):
-            template.append(builtins.slice(*(None if b is None else _index(b) for b in (k.start, k.stop, k.step))))
+            template.append(
+                builtins.slice(*(None if b is None else _index(b) for b in (k.start, k.stop, k.step)))
+            )
         elif _is_tensor(k):
             template.append(TENSOR)
             tensors.append(k)
@@ -111,7 +115,11 @@ get_item.op = _get_item.op  # type: ignore[attr-defined]
 
 
 def _is_tensor(k: Any) -> bool:
-    return isinstance(k, KerasTensor) or hasattr(k, "__triceras_tensor__") or selection.engine_of(type(k)) is not None
+    return (
+        isinstance(k, KerasTensor)
+        or hasattr(k, "__triceras_tensor__")
+        or selection.engine_of(type(k)) is not None
+    )
 
 
 def _index(bound: Any) -> int:
@@ -119,26 +127,29 @@ def _index(bound: Any) -> int:
         return operator.index(bound)
     except Exception as error:
         raise ArgumentError(
-            f"The bounds of a slice must be known integers, since they decide about the shape. Received: {shown(bound)}. "
+            f"The bounds of a slice must be known integers, since they decide about the shape. "
+            f"Received: {shown(bound)}. "
             "Use ops.slice() for a start that is a tensor."
         ) from error
 
 
 def _index_arrays(k: Any) -> list[Any]:
-    """The index arrays that a list or NumPy array stands for: one of integers, or the places where bools are true."""
+    """The index arrays that a list or an array stands for: one of integers, or the places of true bools."""
     if isinstance(k, (list, range)) and any(_is_tensor(v) for v in k):
         return [shapes.stack(k)]
     array = np.asarray(k)
     if array.dtype == bool and array.ndim:
         return [places.astype("int32") for places in array.nonzero()]
     if array.size and array.dtype.kind not in "iu":
-        raise ArgumentError(f"A tensor is indexed with integers, slices, None, ... or bool masks. Received: {shown(k)}")
+        raise ArgumentError(
+            f"A tensor is indexed with integers, slices, None, ... or bool masks. Received: {shown(k)}"
+        )
     return [array.astype("int32")]
 
 
 @public()
 def take(x: Kept, indices: Kept, axis: int | None = None) -> Tensor:
-    """Slices along an axis by index; elements of the flattened tensor if `axis` is None. Negative ones count backwards.
+    """Slices along an axis by index, negative ones from the end; of the flattened tensor if it is None.
 
     >>> take([10, 20, 30], [2, 0]).tolist()
     [30, 10]
@@ -158,7 +169,7 @@ def take_along_axis(x: Kept, indices: Kept, axis: int | None = None) -> Tensor:
 
 @op()
 def slice(inputs: Kept, start_indices: Kept, shape: Sequence[int]) -> Tensor:
-    """A block of a fixed shape; its corner may be a tensor. Blocks that would reach beyond the end are moved back.
+    """A block of a fixed shape, whose corner may be a tensor; moved back where it reaches beyond the end.
 
     Args:
         inputs: the tensor.
@@ -284,7 +295,7 @@ def _below(x: Tensor, k: int, what: str) -> Tensor:
     return creation.tri(x.shape[-2], x.shape[-1], k, "bool")
 
 
-# -- by condition ------------------------------------------------------------------------------------------------------
+# -- by condition --------------------------------------------------------------------------------------------
 
 
 def _where_spec(made: Op, values: list[Any], statics: dict[str, Any]) -> Any:
@@ -301,7 +312,7 @@ def _places_spec(made: Op, values: list[Any], statics: dict[str, Any]) -> tuple[
 
 @public(promote, spec=_where_spec)
 def where(condition: Kept, x1: Tensor | None = None, x2: Tensor | None = None) -> Tensor | tuple[Tensor, ...]:
-    """Elements of `x1` where a condition holds, else of `x2`; without these two, the places as `nonzero` gives them.
+    """Elements of `x1` where a condition holds, else of `x2`; without these two, the places as in `nonzero`.
 
     >>> where([True, False], [1, 2], 0).tolist()
     [1, 0]
@@ -330,7 +341,7 @@ def select(condlist: Tensors, choicelist: Tensors, default: Tensor = 0) -> Tenso
     """
     if len(condlist) != len(choicelist) or not len(condlist):
         raise ArgumentError(
-            f"select() takes as many conditions as choices. Received {len(condlist)} conditions, {len(choicelist)} choices."
+            f"select() takes as many conditions as choices. Received: {len(condlist)} and {len(choicelist)}"
         )
     result = default
     for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
@@ -360,7 +371,7 @@ def isin(x1: Tensor, x2: Tensor, assume_unique: bool = False, invert: bool = Fal
     return elementwise.not_equal(found, x1) if invert else elementwise.equal(found, x1)
 
 
-# -- order -------------------------------------------------------------------------------------------------------------
+# -- order ---------------------------------------------------------------------------------------------------
 
 
 @public()
@@ -385,7 +396,7 @@ def argsort(x: Kept, axis: int | None = -1) -> Tensor:
 
 @public()
 def argpartition(x: Kept, kth: int, axis: int | None = -1) -> Tensor:
-    """Indices by which the `kth` element is in its sorted place, smaller ones before and larger ones after it.
+    """Indices that put the `kth` element in its sorted place, smaller ones before and larger ones after it.
 
     >>> argpartition([3, 1, 2], 0).tolist()[0]
     1
@@ -455,8 +466,8 @@ def unique(
         return_inverse: also, for every element, the index of its equal in the result.
         return_counts: also how often each occurs.
         axis: None looks at the elements of the flattened tensor.
-        size: exactly so many: cut, or filled up. Without it the result's size depends on the data, so that this can't run
-            inside a compiled step on JAX.
+        size: exactly so many: cut, or filled up. Without it the result's size depends on the data, so that
+            this can't run inside a compiled step on JAX.
         fill_value: fills up; the first element of the result by default.
 
     >>> unique([3, 1, 1]).tolist()

@@ -26,7 +26,7 @@ def _product(kinds: tuple[str, ...]) -> str:
 
 @public(_product)
 def matmul(x1: Tensor, x2: Tensor) -> Tensor:
-    """The matrix product over the last two axes; the axes before them broadcast, and vectors count as matrices.
+    """The matrix product over the last two axes; axes before them broadcast, and vectors count as matrices.
 
     >>> matmul([[1, 2], [3, 4]], [[1], [10]]).tolist()
     [[21], [43]]
@@ -41,7 +41,8 @@ def tensordot(x1: Tensor, x2: Tensor, axes: int | Sequence[Any] = 2) -> Tensor:
     Args:
         x1: the first.
         x2: the second.
-        axes: how many axes (the last of the first, the first of the second), or a pair of axes or lists of axes.
+        axes: how many axes (the last of the first, the first of the second), or a pair of axes or lists of
+            axes.
 
     >>> tensordot([1, 2], [3, 4], 1).item()
     11
@@ -145,7 +146,9 @@ def cross(
         axisa = axisb = axisc = axis
     a, b = (shapes.unstack(x, axis=at) for x, at in ((x1, axisa), (x2, axisb)))
     if len(a) not in (2, 3) or len(b) not in (2, 3):
-        raise ShapeError(f"cross() takes vectors of 2 or 3 components. Received shapes {x1.shape} and {x2.shape}.")
+        raise ShapeError(
+            f"cross() takes vectors of 2 or 3 components. Received shapes {x1.shape} and {x2.shape}."
+        )
 
     def minor(i: int, j: int) -> Tensor:
         return elementwise.subtract(elementwise.multiply(a[i], b[j]), elementwise.multiply(a[j], b[i]))
@@ -174,27 +177,33 @@ def cdist(x: Tensor, y: Tensor) -> Tensor:
     [[5.0]]
     """
     if len(x.shape) < 2 or len(y.shape) < 2 or x.shape[-1] != y.shape[-1]:
-        raise ShapeError(f"cdist() takes rows of equal size. Received shapes {tuple(x.shape)} and {tuple(y.shape)}.")
+        raise ShapeError(
+            f"cdist() takes rows of equal size. Received shapes {tuple(x.shape)} and {tuple(y.shape)}."
+        )
     difference = elementwise.subtract(shapes.expand_dims(x, -2), shapes.expand_dims(y, -3))
     square = reduction.sum(elementwise.square(difference), axis=-1)
     apart = elementwise.greater(square, 0)  # the root has no finite slope at 0
     return indexing.where(apart, elementwise.sqrt(indexing.where(apart, square, 1.0)), 0.0)
 
 
-# -- norms -------------------------------------------------------------------------------------------------------------
+# -- norms ---------------------------------------------------------------------------------------------------
 
 
 @algebra(promote_float)
 def norm(
-    x: Tensor, ord: int | float | str | None = None, axis: int | Sequence[int] | None = None, keepdims: bool = False
+    x: Tensor,
+    ord: int | float | str | None = None,
+    axis: int | Sequence[int] | None = None,
+    keepdims: bool = False,
 ) -> Tensor:
     """The norm of vectors (along one axis) or matrices (along two).
 
     Args:
         x: the tensor.
-        ord: for vectors any number (2 by default); for matrices "fro" (the default), "nuc", 1, -1, 2, -2, inf or -inf.
-        axis: one or two axes; None takes the 2-norm of all elements if `ord` isn't given, else the whole tensor as a
-            vector or a matrix.
+        ord: for vectors any number (2 by default); for matrices "fro" (the default), "nuc", 1, -1, 2, -2, inf
+            or -inf.
+        axis: one or two axes; None takes the 2-norm of all elements if `ord` isn't given, else the whole
+            tensor as a vector or a matrix.
         keepdims: keep the reduced axes with size 1.
 
     >>> norm([3.0, 4.0]).item()
@@ -208,11 +217,15 @@ def norm(
         return _vector_norm(x, 2 if ord is None else ord, axes, keepdims)
     if len(axes) == 2:
         return _matrix_norm(x, "fro" if ord is None else ord, axes, keepdims)
-    raise ArgumentError(f"norm() takes one axis for vectors or two for matrices. Received: axis={axis} for rank {rank}")
+    raise ArgumentError(
+        f"norm() takes one axis for vectors or two for matrices. Received: axis={axis} for rank {rank}"
+    )
 
 
 def _root_of_squares(x: Tensor, axes: tuple[int, ...], keepdims: bool) -> Tensor:
-    return elementwise.sqrt(reduction.sum(elementwise.square(elementwise.abs(x)), axis=axes, keepdims=keepdims))
+    return elementwise.sqrt(
+        reduction.sum(elementwise.square(elementwise.abs(x)), axis=axes, keepdims=keepdims)
+    )
 
 
 def _vector_norm(x: Tensor, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Tensor:
@@ -222,12 +235,16 @@ def _vector_norm(x: Tensor, ord: Any, axes: tuple[int, ...], keepdims: bool) -> 
     if math.isinf(ord):
         return (reduction.max if ord > 0 else reduction.min)(size, axis=axes, keepdims=keepdims)
     if ord == 0:
-        return creation.cast(reduction.sum(elementwise.not_equal(size, 0), axis=axes, keepdims=keepdims), size.dtype)
+        return creation.cast(
+            reduction.sum(elementwise.not_equal(size, 0), axis=axes, keepdims=keepdims), size.dtype
+        )
     if ord == 1:
         return reduction.sum(size, axis=axes, keepdims=keepdims)
     if ord == 2:
         return _root_of_squares(x, axes, keepdims)
-    return elementwise.power(reduction.sum(elementwise.power(size, ord), axis=axes, keepdims=keepdims), 1 / ord)
+    return elementwise.power(
+        reduction.sum(elementwise.power(size, ord), axis=axes, keepdims=keepdims), 1 / ord
+    )
 
 
 def _matrix_norm(x: Tensor, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Tensor:
@@ -249,7 +266,7 @@ def _matrix_norm(x: Tensor, ord: Any, axes: tuple[int, ...], keepdims: bool) -> 
     return result if keepdims else shapes.squeeze(result, axes)
 
 
-# -- decompositions and systems ----------------------------------------------------------------------------------------
+# -- decompositions and systems ------------------------------------------------------------------------------
 
 
 @public(promote_float)
@@ -298,8 +315,8 @@ def pinv(x: Tensor, rcond: float | None = None) -> Tensor:
 
     Args:
         x: matrices of any shape.
-        rcond: singular values below this part of the largest count as 0; ten times the larger size times the dtype's
-            epsilon by default.
+        rcond: singular values below this part of the largest count as 0; ten times the larger size times the
+            dtype's epsilon by default.
 
     >>> pinv([[2.0], [0.0]]).tolist()
     [[0.5, 0.0]]
@@ -361,7 +378,9 @@ def _qr(x: Kept, mode: str) -> tuple[Tensor, Tensor]:
 
 
 @algebra(promote_float, spec=indexing.smaller_size)
-def svd(x: Tensor, full_matrices: bool = True, compute_uv: bool = True) -> tuple[Tensor, Tensor, Tensor] | Tensor:
+def svd(
+    x: Tensor, full_matrices: bool = True, compute_uv: bool = True
+) -> tuple[Tensor, Tensor, Tensor] | Tensor:
     """The singular value decomposition `u, s, vh`, or the singular values alone.
 
     Args:
@@ -429,10 +448,14 @@ def _for_columns(solver: Callable[[Tensor, Tensor], Tensor], a: Tensor, b: Tenso
     """Solve for right sides that are vectors as for matrices of one column."""
     rank = len(a.shape)
     if rank < 2 or a.shape[-1] != a.shape[-2]:
-        raise ShapeError(f"A system has a unique solution for square matrices only. Received `a` of shape {tuple(a.shape)}.")
+        raise ShapeError(
+            f"Only square matrices have a unique solution. Received `a` of shape {tuple(a.shape)}."
+        )
     vectors = len(b.shape) == rank - 1
     if len(b.shape) < rank - 1 or b.shape[-1 if vectors else -2] != a.shape[-1]:
-        raise ShapeError(f"`b` of shape {tuple(b.shape)} can't be a right side of `a` of shape {tuple(a.shape)}.")
+        raise ShapeError(
+            f"`b` of shape {tuple(b.shape)} can't be a right side of `a` of shape {tuple(a.shape)}."
+        )
     if vectors:
         return shapes.squeeze(solver(a, shapes.expand_dims(b, -1)), -1)
     return solver(a, b)
@@ -457,14 +480,16 @@ def lstsq(a: Tensor, b: Tensor, rcond: float | None = None) -> Tensor:
     Args:
         a: a matrix.
         b: a vector or a matrix.
-        rcond: singular values below this part of the largest count as 0; the larger size times the dtype's epsilon by
-            default.
+        rcond: singular values below this part of the largest count as 0; the larger size times the dtype's
+            epsilon by default.
 
     >>> lstsq([[1.0], [1.0]], [1.0, 3.0]).shape
     (1,)
     """
     if len(a.shape) != 2 or len(b.shape) not in (1, 2) or a.shape[0] != b.shape[0]:
-        raise ShapeError(f"lstsq() takes a matrix and as many rows. Received shapes {tuple(a.shape)} and {tuple(b.shape)}.")
+        raise ShapeError(
+            f"lstsq() takes a matrix and as many rows. Received shapes {tuple(a.shape)} and {tuple(b.shape)}."
+        )
     return matmul(pinv(a, max(a.shape) * _epsilon(a) if rcond is None else rcond), b)
 
 
@@ -483,7 +508,9 @@ def matrix_rank(x: Tensor, tol: float | None = None) -> Tensor:
         raise ShapeError(f"matrix_rank() takes matrices. Received shape {tuple(x.shape)}.")
     values = svd(x, compute_uv=False)
     if tol is None:
-        tol = elementwise.multiply(reduction.max(values, axis=-1, keepdims=True), max(x.shape[-2:]) * _epsilon(values))
+        tol = elementwise.multiply(
+            reduction.max(values, axis=-1, keepdims=True), max(x.shape[-2:]) * _epsilon(values)
+        )
     return creation.cast(reduction.sum(elementwise.greater(values, tol), axis=-1), "int32")
 
 

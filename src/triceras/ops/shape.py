@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
 import re
@@ -23,7 +24,7 @@ AT = ("ops", "ops.numpy")
 public = partial(op, at=AT)
 
 
-# -- one tensor, its axes ----------------------------------------------------------------------------------------------
+# -- one tensor, its axes ------------------------------------------------------------------------------------
 
 
 def _reshape_spec(made: Op, values: list[Any], statics: dict[str, Any]) -> KerasTensor:
@@ -107,7 +108,9 @@ def _squeezed(shape: Sequence[int | None], axis: Any) -> list[int | None]:
     axes = canonical_axes(axis, len(shape))
     for a in axes:
         if shape[a] not in (1, None):
-            raise ShapeError(f"squeeze() can only drop axes of size 1. Axis {a} of shape {tuple(shape)} has size {shape[a]}.")
+            raise ShapeError(
+                f"squeeze() drops axes of size 1. Axis {a} of shape {tuple(shape)} has size {shape[a]}."
+            )
     return [d for a, d in enumerate(shape) if a not in axes]
 
 
@@ -180,7 +183,9 @@ def rot90(array: Kept, k: int = 1, axes: Sequence[int] = (0, 1)) -> Tensor:
     """
     rank = len(array.shape)
     if len(axes) != 2 or rank < 2:
-        raise ArgumentError(f"rot90() takes two axes of a tensor of rank 2 or more. Received: axes={axes}, rank {rank}")
+        raise ArgumentError(
+            f"rot90() takes two axes of a tensor of rank 2 or more. Received: axes={axes}, rank {rank}"
+        )
     first, second = canonical_axes(axes, rank, "axes")
     turns = k % 4
     if turns % 2 == 0:
@@ -203,7 +208,7 @@ def roll(x: Kept, shift: int | Sequence[int], axis: int | Sequence[int] | None =
     ...
 
 
-# -- joining and splitting ---------------------------------------------------------------------------------------------
+# -- joining and splitting -----------------------------------------------------------------------------------
 
 
 @public(promote)
@@ -288,7 +293,7 @@ def _split_spec(made: Op, values: list[Any], statics: dict[str, Any]) -> list[Ke
         sizes = [None] * sections
     else:
         edges = [0, *sections]
-        sizes = [b - a if b >= a >= 0 else None for a, b in zip(edges, edges[1:], strict=False)] + [None]
+        sizes = [b - a if b >= a >= 0 else None for a, b in itertools.pairwise(edges)] + [None]
     return [KerasTensor((*x.shape[:axis], s, *x.shape[axis + 1 :]), x.dtype) for s in sizes]
 
 
@@ -304,9 +309,9 @@ def _bounds(size: int, sections: Any, exact: bool) -> list[tuple[int, int]]:
             raise ShapeError(f"An axis of size {size} doesn't split into {count} equal parts.")
         small, larger = divmod(size, count)
         edges = np.cumsum([0] + [small + 1] * larger + [small] * (count - larger)).tolist()
-        return list(zip(edges, edges[1:], strict=False))
+        return list(itertools.pairwise(edges))
     edges = [0, *(min(max(e + size if e < 0 else e, 0), size) for e in np.ravel(sections).tolist()), size]
-    return [(a, max(a, b)) for a, b in zip(edges, edges[1:], strict=False)]
+    return [(a, max(a, b)) for a, b in itertools.pairwise(edges)]
 
 
 @public(spec=_split_spec)
@@ -370,7 +375,9 @@ def dsplit(x: Any, indices_or_sections: int | Sequence[int]) -> list[Tensor]:
 
 def _of_rank(x: Any, rank: int, what: str) -> Any:
     if len(creation.shape(x)) < rank:
-        raise ShapeError(f"{what}() takes a tensor of rank {rank} or more. Received shape {creation.shape(x)}.")
+        raise ShapeError(
+            f"{what}() takes a tensor of rank {rank} or more. Received shape {creation.shape(x)}."
+        )
     return x
 
 
@@ -380,7 +387,10 @@ def _unstack_spec(made: Op, values: list[Any], statics: dict[str, Any]) -> list[
     size, num = x.shape[axis], statics["num"]
     if size is None and num is None:
         raise ShapeError(f"unstack() needs `num` where the size is unknown: axis {axis} of shape {x.shape}.")
-    return [KerasTensor(x.shape[:axis] + x.shape[axis + 1 :], x.dtype) for _ in range(num if size is None else size)]
+    return [
+        KerasTensor(x.shape[:axis] + x.shape[axis + 1 :], x.dtype)
+        for _ in range(num if size is None else size)
+    ]
 
 
 @op(spec=_unstack_spec)
@@ -400,7 +410,7 @@ def unstack(x: Kept, num: int | None = None, axis: int = 0) -> list[Tensor]:
     return [indexing.get_item(x, (*before, i)) for i in range(x.shape[axis])]
 
 
-# -- repeating and padding ---------------------------------------------------------------------------------------------
+# -- repeating and padding -----------------------------------------------------------------------------------
 
 
 @public()
@@ -420,10 +430,10 @@ def _repeat_spec(made: Op, values: list[Any], statics: dict[str, Any]) -> KerasT
         shape, axis = (None if None in shape else math.prod(shape),), 0
     axis = canonical_axis(axis, len(shape))
     counts, size = np.ravel(repeats), shape[axis]
-    if len(counts) == 1:
-        size = None if size is None else size * int(counts[0])
-    else:
+    if len(counts) > 1:
         size = int(counts.sum())
+    elif size is not None:
+        size *= int(counts[0])
     return KerasTensor((*shape[:axis], size, *shape[axis + 1 :]), x.dtype)
 
 
@@ -444,7 +454,9 @@ def repeat(x: Kept, repeats: int | Sequence[int], axis: int | None = None) -> Te
     counts = np.ravel(_counts(repeats))
     size = x.shape[canonical_axis(axis, len(x.shape))]
     if len(counts) not in (1, size):
-        raise ArgumentError(f"`repeats` must be one number or {size}, one for each slice. Received {len(counts)} numbers.")
+        raise ArgumentError(
+            f"`repeats` must be one number or {size}, one for each slice. Received {len(counts)} numbers."
+        )
     if (counts < 0).any():
         raise ArgumentError(f"`repeats` can't be negative. Received: {repeats}")
     return indexing.take(x, np.repeat(np.arange(size, dtype="int32"), counts), axis=axis)
@@ -464,7 +476,8 @@ def pad(x: Kept, pad_width: Any, mode: str = "constant", constant_values: Kept |
 
     Args:
         x: the tensor.
-        pad_width: cells before and after each axis: one number for all, one pair for all, or a pair for each axis.
+        pad_width: cells before and after each axis: one number for all, one pair for all, or a pair for each
+            axis.
         mode: "constant", "edge", "reflect", "symmetric", "wrap", or another that NumPy's `pad` knows.
         constant_values: fill value of the mode "constant"; 0 by default.
 
@@ -474,7 +487,7 @@ def pad(x: Kept, pad_width: Any, mode: str = "constant", constant_values: Kept |
     ...
 
 
-# -- patterns ----------------------------------------------------------------------------------------------------------
+# -- patterns ------------------------------------------------------------------------------------------------
 
 
 @export("ops.rearrange")
@@ -483,8 +496,8 @@ def rearrange(tensor: Any, pattern: str, **axes_lengths: int) -> Tensor:
 
     Args:
         tensor: the tensor.
-        pattern: names of the axes before and after `->`; names in parentheses make one axis together, and `1` is an axis
-            of size 1.
+        pattern: names of the axes before and after `->`; names in parentheses make one axis together, and `1`
+            is an axis of size 1.
         axes_lengths: sizes of named axes that can't be deduced.
 
     >>> rearrange(creation.ones((2, 6, 3)), "b (h w) c -> b c h w", h=2).shape
@@ -514,23 +527,29 @@ def rearrange(tensor: Any, pattern: str, **axes_lengths: int) -> Tensor:
 
 
 def _groups(side: str, pattern: str) -> list[list[str]]:
-    """The axes of one side of a pattern, each as the list of names it is made of; `1` and `()` are empty lists."""
+    """The axes of one side of a pattern, each as the names it is made of; `1` and `()` are made of none."""
     groups = []
     for token in re.findall(r"\([^()]*\)|\S+", side):
         names = token.strip("()").split()
         names = [n for n in names if n != "1"]
         if not all(n.isidentifier() for n in names):
-            raise ArgumentError(f"A pattern holds names, `1` and parentheses. Received {token!r} in {pattern!r}")
+            raise ArgumentError(
+                f"A pattern holds names, `1` and parentheses. Received {token!r} in {pattern!r}"
+            )
         groups.append(names)
     return groups
 
 
-def _axis_sizes(size: int | None, group: list[str], given: dict[str, int], pattern: str) -> dict[str, int | None]:
+def _axis_sizes(
+    size: int | None, group: list[str], given: dict[str, int], pattern: str
+) -> dict[str, int | None]:
     """Sizes of the named parts of one axis."""
     free = [name for name in group if name not in given]
     known = math.prod(given[name] for name in group if name in given)
     if len(free) > 1:
-        raise ArgumentError(f"The sizes of all but one of {group} must be given as keyword arguments for {pattern!r}.")
+        raise ArgumentError(
+            f"The sizes of all but one of {group} must be given as keyword arguments for {pattern!r}."
+        )
     if size is not None and (size % known if free else size != known):
         raise ShapeError(f"An axis of size {size} can't be made of {group} with {given} in {pattern!r}.")
     rest = None if size is None else size // known
@@ -539,11 +558,13 @@ def _axis_sizes(size: int | None, group: list[str], given: dict[str, int], patte
 
 def _at_most_one_unknown(sizes: list[int | None]) -> list[int]:
     if sizes.count(None) > 1:
-        raise ShapeError(f"rearrange() can't tell more than one unknown size apart: {sizes}. Give sizes by keyword.")
+        raise ShapeError(
+            f"rearrange() can't tell more than one unknown size apart: {sizes}. Give sizes by keyword."
+        )
     return [-1 if size is None else size for size in sizes]
 
 
-# -- other readings of the same bytes ----------------------------------------------------------------------------------
+# -- other readings of the same bytes ------------------------------------------------------------------------
 
 
 @public()

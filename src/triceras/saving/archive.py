@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import datetime
-import io
 import json
 import shutil
+import struct
 import tempfile
 import zipfile
+import zlib
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 from triceras.core.errors import ArgumentError, ArgumentTypeError, FileFormatError, TricerasError
 from triceras.core.registry import export
 from triceras.saving.atomic import replacing
-from triceras.saving.objects import ObjectSharing, deserialize_keras_object, serialize_keras_object
+from triceras.saving.objects import CustomObjectScope, ObjectSharing, deserialize_keras_object, serialize_keras_object
 from triceras.saving.store import Reader
 from triceras.saving.weights import existing, may_write, read_weights, write_weights
+from triceras.variable import room
 from triceras.version import __version__
 
 FORMAT_VERSION = "3.15.1"  # of the reference, whose format this is
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 LARGEST_JSON = 128 << 20
 MOST_RATIO = 100
+SPARE_NUMBERS = 1 << 24  # that a model may hold beyond five times (for optimizers) those in its file
 
 
 @export("saving.save_model", "models.save_model")
@@ -35,23 +39,29 @@ def save_model(model: Any, filepath: str | Path, overwrite: bool = True, zipped:
         model: a model.
         filepath: a path that ends in `.keras`, or a folder with `zipped=False`.
         overwrite: replace an existing file; False asks on a terminal and is an error elsewhere.
-        zipped: write one file (the default) or a folder of its parts.
+        zipped: False writes a folder of the file's parts.
         **kwargs: `include_optimizer=False` leaves the training setup out.
 
     Raises:
         ArgumentError: another ending, or a part of the model that can't be saved.
         SaveError: the file couldn't be written; the old one survives.
+
+    >>> import tempfile
+    >>> from triceras import Sequential, layers
+    >>> path = tempfile.mkdtemp() + "/small.keras"
+    >>> save_model(Sequential([layers.Input(shape=(2,)), layers.Dense(3)]), path)
+    >>> load_model(path).output_shape
+    (None, 3)
     """
     include_optimizer = kwargs.pop("include_optimizer", True)
     kwargs.pop("save_format", None)
     if kwargs:
         raise ArgumentTypeError(f"save_model() got unknown arguments: {sorted(kwargs)}")
     path = Path(filepath)
-    zipped = path.suffix == ".keras" or zipped is not False if zipped is None else zipped
-    if zipped and path.suffix != ".keras":
+    if (path.suffix == ".keras") is (zipped is False):
         raise ArgumentError(
-            f"save_model() writes files that end in .keras. Received: {str(filepath)!r}. For weights alone use "
-            "save_weights('name.weights.h5')."
+            f"save_model() writes files that end in .keras, and folders that don't with zipped=False. Received: "
+            f"{str(filepath)!r}. For weights alone use save_weights('name.weights.h5')."
         )
     if not may_write(path, overwrite):
         return
@@ -59,26 +69,23 @@ def save_model(model: Any, filepath: str | Path, overwrite: bool = True, zipped:
         config = serialize_keras_object(model)
     if not include_optimizer:
         config.pop("compile_config", None)
-    texts = {
-        METADATA: json.dumps(
-            {
-                "keras_version": FORMAT_VERSION,
-                "date_saved": datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S"),
-                "triceras_version": __version__,
-            }
-        ),
-        CONFIG: _json(config),
+    skipped = () if include_optimizer else (model.optimizer,)
+    metadata = {
+        "keras_version": FORMAT_VERSION,
+        "date_saved": datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S"),
+        "triceras_version": __version__,
     }
-    if not zipped:
-        path.mkdir(parents=True, exist_ok=True)
-        for name, text in texts.items():
-            with replacing(path / name) as file:
-                file.write(text.encode())
-        with replacing(path / WEIGHTS) as file:
-            write_weights(model, file)
-        return
-    with replacing(path) as file, tempfile.TemporaryFile(dir=path.parent) as weights:
-        write_weights(model, weights)
+    texts = {METADATA: _json(metadata), CONFIG: _json(config)}
+    with ExitStack() as stack:  # all parts take their places at its end
+        if zipped is False:
+            parts = {name: stack.enter_context(replacing(path / name)) for name in (*texts, WEIGHTS)}
+            for name, text in texts.items():
+                parts[name].write(text.encode())
+            write_weights(model, parts[WEIGHTS], skipped)
+            return
+        file = stack.enter_context(replacing(path))
+        weights = stack.enter_context(tempfile.TemporaryFile(dir=path.parent))
+        write_weights(model, weights, skipped)
         weights.seek(0)
         with zipfile.ZipFile(file, "w") as archive:
             for name, text in texts.items():
@@ -112,111 +119,92 @@ def load_model(
         NotFoundError: the file names a class or function that isn't known.
     """
     path = existing(filepath)
-    if path.is_dir():
-        config = _parsed((existing(path / CONFIG)).read_bytes(), f"{path / CONFIG}")
-        with (path / WEIGHTS).open("rb") as file, Reader(file, str(path / WEIGHTS)) as reader:
-            return _restored(config, reader, path, custom_objects, compile)
     if path.suffix in (".h5", ".hdf5"):
         raise FileFormatError(
             f"{path} is in the older HDF5 format. Open it with Keras 3 and save it as .keras, or load its weights alone "
             "from a .weights.h5 file."
         )
-    with _archive(path) as archive:
-        config = _parsed(_member(archive, CONFIG, path), f"{CONFIG} in {path}")
-        with _weights(archive, path) as reader:
-            return _restored(config, reader, path, custom_objects, compile)
+    with opened(path) as (config, reader), room([5 * reader.numbers + SPARE_NUMBERS]):
+        if not isinstance(config, dict) or "class_name" not in config:
+            raise FileFormatError(f"{path} holds no model: its config isn't that of a model.")
+        try:
+            model = _rebuilt(config, custom_objects or {}, compile)
+        except (TricerasError, MemoryError):
+            raise
+        except RecursionError as error:
+            raise FileFormatError(f"{path} is refused: its config is nested too deeply.") from error
+        except Exception as error:
+            raise FileFormatError(f"{path} can't be rebuilt from its config: {error!r}") from error
+        if not model.built and reader.arrays:
+            raise FileFormatError(
+                f"{path}: the model {model.name!r} can't be built from the file, for its input shape isn't saved. Give the "
+                "class a `build` method or a `build_from_config`, or save the weights alone."
+            )
+        read_weights(model, reader)
+    return model
 
 
-def _restored(config: Any, reader: Reader, path: Path, custom_objects: Any, compile: bool) -> Any:
-    if not isinstance(config, dict) or "class_name" not in config:
-        raise FileFormatError(f"{path} holds no model: its config isn't that of a model.")
+def _rebuilt(config: dict[str, Any], custom_objects: dict[str, Any], compile: bool) -> Any:
     setup = config.pop("compile_config", None)
-    with ObjectSharing():
-        model = deserialize_keras_object(config, custom_objects=custom_objects)
-    from triceras.models.model import Model
-
-    if not isinstance(model, Model):
-        raise FileFormatError(f"{path} holds no model but a {type(model).__name__}.")
-    if compile and setup:
-        from triceras.saving.objects import CustomObjectScope
-
-        with CustomObjectScope(custom_objects or {}):
+    with ObjectSharing(), CustomObjectScope(custom_objects):
+        model = deserialize_keras_object(config)
+        if not hasattr(model, "compile_from_config"):
+            raise FileFormatError(f"The file holds no model but a {type(model).__name__}.")
+        if compile and setup:
             model.compile_from_config(setup)
-    if not model.built and reader.arrays:
-        raise FileFormatError(
-            f"{path}: the model {model.name!r} can't be built from the file, for its input shape isn't saved. Give the class "
-            "a `build` method or a `build_from_config`, or save the weights alone."
-        )
-    read_weights(model, reader)
     return model
 
 
 @contextmanager
-def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
+def opened(path: Path) -> Iterator[tuple[Any, Reader]]:
+    """The config and the weights of a saved model, both checked.
+
+    Raises:
+        FileFormatError: the file is damaged, of another kind, or unsafe.
+    """
+    with ExitStack() as stack:
+        if path.is_dir():
+            text = existing(path / CONFIG).read_bytes()
+            weights = stack.enter_context(existing(path / WEIGHTS).open("rb"))
+        else:
+            weights = stack.enter_context(tempfile.TemporaryFile())
+            text = _unpacked(path, weights)
+        try:
+            config = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise FileFormatError(f"{CONFIG} in {path} is no valid JSON: {error}") from error
+        yield config, stack.enter_context(Reader(weights, f"{WEIGHTS} in {path}"))
+
+
+def _unpacked(path: Path, weights: IO[bytes]) -> bytes:
+    """The config's text; the weights go into a file."""
     try:
         with zipfile.ZipFile(path) as archive:
             _check(archive, path)
-            yield archive
+            with archive.open(WEIGHTS) as member:
+                shutil.copyfileobj(member, weights, 1 << 20)  # zipfile stops at the declared size
+            return archive.read(CONFIG)
     except TricerasError:
         raise
-    except (zipfile.BadZipFile, EOFError, zipfile.zlib.error, NotImplementedError) as error:
-        raise FileFormatError(f"{path} is no .keras file or is damaged: {error}") from error
+    except (zipfile.BadZipFile, EOFError, zlib.error, struct.error, NotImplementedError, ValueError, OverflowError) as error:
+        raise FileFormatError(f"{path} is no .keras file, or is truncated or damaged: {error}") from error
 
 
 def _check(archive: zipfile.ZipFile, path: Path) -> None:
     """Refuse members that no model file has, and sizes that only a bomb has."""
     size = path.stat().st_size
-    names = [m.filename for m in archive.infolist()]
+    names = Counter(m.filename for m in archive.infolist())
     for member in archive.infolist():
         name = member.filename
         if name not in (CONFIG, METADATA, WEIGHTS) and not name.startswith("assets/"):
             raise FileFormatError(f"{path} is refused: it holds {name!r}, which isn't part of a model file.")
-        if ".." in name.split("/") or name.startswith("/") or "\\" in name or names.count(name) > 1:
+        if ".." in name.split("/") or "\\" in name or names[name] > 1:
             raise FileFormatError(f"{path} is refused: its member {name!r} has an unsafe or repeated name.")
-        if member.flag_bits & 1:
-            raise FileFormatError(f"{path} is encrypted; model files aren't.")
-        if member.file_size > max(16 << 20, MOST_RATIO * size):
+        if member.flag_bits & 1 or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise FileFormatError(f"{path} is refused: its member {name!r} is packed or encrypted in a way that isn't read.")
+        largest = min(max(16 << 20, MOST_RATIO * size), LARGEST_JSON if name == CONFIG else 1 << 62)
+        if member.file_size > largest:
             raise FileFormatError(f"{path} is refused: {name!r} would unpack to {member.file_size:,} bytes.")
     for name in (CONFIG, WEIGHTS):
         if name not in names:
             raise FileFormatError(f"{path} is no .keras file: it has no {name}.")
-
-
-def _member(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:
-    if archive.getinfo(name).file_size > LARGEST_JSON:
-        raise FileFormatError(f"{path} is refused: {name} is larger than any config.")
-    return archive.read(name)
-
-
-def _parsed(text: bytes, what: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise FileFormatError(f"{what} is no valid JSON: {error}") from error
-
-
-@contextmanager
-def _weights(archive: zipfile.ZipFile, path: Path) -> Iterator[Reader]:
-    expected = archive.getinfo(WEIGHTS).file_size
-    with tempfile.TemporaryFile() as file:
-        with archive.open(WEIGHTS) as member:
-            _copy(member, file, expected, path)
-        with Reader(file, f"{WEIGHTS} in {path}") as reader:
-            yield reader
-
-
-def _copy(source: IO[bytes], target: IO[bytes], expected: int, path: Path) -> None:
-    copied = 0
-    while block := source.read(1 << 20):
-        copied += len(block)
-        if copied > expected:
-            raise FileFormatError(f"{path} is refused: {WEIGHTS} is larger than it declares.")
-        target.write(block)
-    target.seek(0, io.SEEK_SET)
-
-
-@contextmanager
-def opened_weights(path: Path) -> Iterator[Reader]:
-    """The weights inside a `.keras` file."""
-    with _archive(path) as archive, _weights(archive, path) as reader:
-        yield reader

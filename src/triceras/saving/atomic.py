@@ -39,8 +39,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         raise
     except OSError as error:
         raise SaveError(
-            f"{path} couldn't be written: {error}. The file that was there before, if any, is unchanged. Free some space or "
-            "choose another place."
+            f"{path} couldn't be written: {error}. What was there before is unchanged. Free some space or choose another place."
         ) from error
     finally:
         if temporary is not None:

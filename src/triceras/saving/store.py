@@ -15,7 +15,8 @@ from triceras.core.errors import FileFormatError
 
 MOST_OBJECTS, DEEPEST = 200_000, 64
 SMALL = 64 << 20  # bytes that a file may always declare; more only in proportion to its own size
-MOST_RATIO = 100
+MOST_RATIO, MOST_PACKING = 100, 2000
+FILTERS = {1, 2, 3}  # deflate, shuffle, checksum; others would be looked for on the reader's disk
 
 
 class Group:
@@ -35,11 +36,11 @@ class Group:
     def __getitem__(self, key: str) -> np.ndarray:
         if self._group is None or key not in self._group:
             raise KeyError(key)
-        dataset = self._group[key]
-        array = np.asarray(dataset)
-        if dataset.attrs.get("dtype") == "bfloat16":
-            array = array.view(ml_dtypes.bfloat16)
-        return array
+        try:
+            array = np.asarray(self._group[key])
+        except (OSError, RuntimeError, ValueError) as error:
+            raise FileFormatError(f"The array {self._group.name}/{key} can't be read, the file is damaged: {error}") from error
+        return array.view(ml_dtypes.bfloat16) if array.dtype.kind == "V" else array
 
     def __contains__(self, key: str) -> bool:
         return self._group is not None and key in self._group
@@ -83,8 +84,12 @@ class Writer:
     def __enter__(self) -> Writer:
         return self
 
-    def __exit__(self, *exc: object) -> None:
-        self._file.close()
+    def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
+        try:
+            self._file.close()
+        except RuntimeError as error:  # how HDF5 reports a full disk
+            if kind is None:
+                raise OSError(str(error)) from error
 
 
 class Reader:
@@ -104,7 +109,11 @@ class Reader:
         file.seek(0)
         try:
             self._file = h5py.File(file, "r")
-            self.arrays = self._check(size)
+            try:
+                self.arrays = self._check(size)
+            except BaseException:
+                self._file.close()
+                raise
         except FileFormatError:
             raise
         except Exception as error:  # h5py reports damage by many kinds of error
@@ -143,23 +152,23 @@ class Reader:
             raise FileFormatError(f"{self.what} is refused: the array {path!r} lies in another file.")
         if item.dtype.kind not in "fiub" and not (item.dtype.kind == "V" and item.dtype.itemsize == 2):
             raise FileFormatError(f"{self.what} is refused: the array {path!r} holds {item.dtype}, not numbers.")
-        declared = math.prod(item.shape or ()) * item.dtype.itemsize
-        compressed = item.chunks is not None
-        if not compressed and item.id.get_storage_size() < declared:
-            raise FileFormatError(
-                f"{self.what} is refused: the array {path!r} declares {declared:,} bytes and stores {item.id.get_storage_size():,}."
-            )
+        filters = item.id.get_create_plist()
+        if any(filters.get_filter(i)[0] not in FILTERS for i in range(filters.get_nfilters())):
+            raise FileFormatError(f"{self.what} is refused: the array {path!r} is compressed in a way that isn't read.")
+        declared, stored = math.prod(item.shape or ()) * item.dtype.itemsize, item.id.get_storage_size()
+        if stored < declared and (item.chunks is None or stored * MOST_PACKING < declared):
+            raise FileFormatError(f"{self.what} is refused: the array {path!r} declares {declared:,} bytes and stores {stored:,}.")
         return declared
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers all arrays hold."""
+        return sum(map(math.prod, self.arrays.values()))
 
     def get(self, path: str) -> Group:
         """The arrays of the layer at a path; empty if there are none."""
         full = f"{path}/vars" if path else "vars"
         return Group(self._file[full] if full in self._file else None)
-
-    def shapes(self, path: str) -> dict[str, tuple[int, ...]]:
-        """Shapes of the arrays of the layer at a path."""
-        prefix = f"{path}/vars/" if path else "vars/"
-        return {k[len(prefix) :]: v for k, v in self.arrays.items() if k.startswith(prefix) and "/" not in k[len(prefix) :]}
 
     def close(self) -> None:
         """Close the file."""

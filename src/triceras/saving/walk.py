@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from triceras.core.scope import to_snake_case
@@ -10,9 +10,9 @@ from triceras.core.scope import to_snake_case
 PRIVATE = frozenset({"_arguments", "_inbound_nodes", "_stack", "_operations", "_graph", "_loops", "_compile_arguments"})
 
 
-def saveables(root: Any) -> Iterator[tuple[str, Any]]:
+def saveables(root: Any, skipped: Collection[Any] = ()) -> Iterator[tuple[str, Any]]:
     """All layers and optimizers at and below an object with their paths, each once: `layers/dense`, `encoder/block_1`."""
-    seen: set[int] = set()
+    seen = set(map(id, skipped))
 
     def visit(path: str, item: Any) -> Iterator[tuple[str, Any]]:
         if id(item) in seen:
@@ -52,4 +52,3 @@ def _children(item: Any) -> Iterator[tuple[str, Any]]:
             found["layers"] = item.layers
     for name in sorted(found, key=lambda n: "~" + n if n.startswith("_") else n):
         yield name, found[name]
-

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
+from collections.abc import Collection
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -24,67 +25,59 @@ class WeightsMismatchError(ShapeError):
     """A file's weights don't fit the model."""
 
 
-def write_weights(model: Any, file: Any) -> None:
+def write_weights(model: Any, file: Any, skipped: Collection[Any] = ()) -> None:
     """Write all weights and the optimizer's state into an HDF5 file."""
     with Writer(file) as writer:
-        for path, item in saveables(model):
-            item.save_own_variables(writer.make(path, name=item.name if isinstance(getattr(item, "name", None), str) else None))
+        for path, item in saveables(model, skipped):
+            item.save_own_variables(writer.make(path, _name(item)))
 
 
-def read_weights(model: Any, reader: Any, skip_mismatch: bool = False) -> None:
+def _name(item: Any) -> str:
+    return str(getattr(item, "name", None) or type(item).__name__)
+
+
+def read_weights(model: Any, reader: Any, skip_mismatch: bool = False, skipped: Collection[Any] = ()) -> None:
     """Take all weights from a file, or none: on an error the model is as it was.
 
     Raises:
         WeightsMismatchError: listing what is missing, what is left over and whose shape differs.
     """
-    before = [(v, v.held) for v in [*model.variables, *(model.optimizer.variables if _has_optimizer(model) else ())]]
-    problems: list[str] = []
-    visited = set()
+    optimizer = getattr(model, "optimizer", None)
+    before = [(v, v.held) for v in [*model.variables, *(optimizer.variables if optimizer is not None else ())]]
+    stored = {path for path, slash, name in (key.rpartition("vars/") for key in reader.arrays) if slash}
     try:
-        for path, item in saveables(model):
-            visited.add(path)
-            shapes = reader.shapes(path)
+        problems, visited = [], set()
+        for path, item in saveables(model, skipped):
+            visited.add(f"{path}/" if path else "")
+            if item is optimizer and f"{path}/" not in stored:
+                continue
+            own = [(v, v.held) for v in getattr(item, "_own_variables", item.variables)]
             try:
-                expected = _own_shapes(item)
-                if not shapes and expected and not skip_mismatch:
-                    raise ArgumentError(f"the file has no weights for it (expected {', '.join(map(str, expected.values()))})")
-                if shapes or expected:
-                    item.load_own_variables(reader.get(path))
-            except (ArgumentError, KeyError, TypeError) as error:
-                problems.append(f"{path or 'the model itself'} ({getattr(item, 'name', '')}): {error}")
-        problems += [
-            f"{path}: the file has weights that the model has no place for"
-            for path in sorted({k.rpartition("/vars/")[0] for k in reader.arrays} - visited)
-            if not path.startswith("optimizer") and not skip_mismatch
-        ]
+                item.load_own_variables(reader.get(path))
+            except FileFormatError:
+                raise
+            except (ArgumentError, KeyError) as error:
+                for variable, value in own:
+                    variable.held = value
+                problem = f"{path or 'the model itself'} ({_name(item)}): {error}"
+                if item is optimizer:  # no part of the model
+                    warnings.warn(f"The optimizer's state is left as it was. {problem}", stacklevel=3)
+                else:
+                    problems.append(problem)
+        left = (path for path in sorted(stored - visited) if not path.startswith("optimizer/") and not skipped)
+        problems += [f"{path or 'the model itself'}: the file has weights that the model has no place for" for path in left]
         if problems and not skip_mismatch:
             more = f"\n  ... and {len(problems) - SHOWN_PROBLEMS} more" if len(problems) > SHOWN_PROBLEMS else ""
             raise WeightsMismatchError(
                 f"{reader.what} doesn't fit the model {model.name!r}:\n  " + "\n  ".join(problems[:SHOWN_PROBLEMS]) + more +
                 "\nLoad into the architecture that was saved, or pass skip_mismatch=True to load what fits."
             )  # fmt: skip
-    except Exception:
+    except BaseException:
         for variable, value in before:
             variable.held = value
         raise
     for problem in problems:
         warnings.warn(f"Left as it was: {problem}", stacklevel=3)
-
-
-def _has_optimizer(model: Any) -> bool:
-    return getattr(model, "optimizer", None) is not None
-
-
-def _own_shapes(item: Any) -> dict[str, tuple[int, ...]]:
-    """Shapes of what the item would save."""
-
-    class Sink(dict):
-        def __setitem__(self, key: str, value: Any) -> None:
-            super().__setitem__(key, np.shape(value))
-
-    sink = Sink()
-    item.save_own_variables(sink)
-    return sink
 
 
 @export("saving.save_weights")
@@ -96,12 +89,13 @@ def save_weights(model: Any, filepath: str | Path, overwrite: bool = True, max_s
         filepath: a path that ends in `.weights.h5`, or in `.weights.json` with `max_shard_size`.
         overwrite: replace an existing file; False asks on a terminal and is an error elsewhere.
         max_shard_size: split into files of at most so many gigabytes.
-        **kwargs: none; there for compatibility.
+        **kwargs: `objects_to_skip`, layers (with all inside) that are left out.
 
     Raises:
         ArgumentError: the path has another ending, or the model isn't built.
         SaveError: the file couldn't be written; the old one survives.
     """
+    skipped = kwargs.pop("objects_to_skip", None) or ()
     if kwargs:
         raise ArgumentTypeError(f"save_weights() got unknown arguments: {sorted(kwargs)}")
     path = Path(filepath)
@@ -114,9 +108,9 @@ def save_weights(model: Any, filepath: str | Path, overwrite: bool = True, max_s
         return
     if max_shard_size is None:
         with replacing(path) as file:
-            write_weights(model, file)
+            write_weights(model, file, skipped)
     else:
-        _write_shards(model, path, max_shard_size)
+        _write_shards(model, path, max_shard_size, skipped)
 
 
 def may_write(path: Path, overwrite: bool) -> bool:
@@ -130,32 +124,29 @@ def may_write(path: Path, overwrite: bool) -> bool:
     return input(f"{path} exists. Replace it? [y/N] ").strip().lower() in ("y", "yes")
 
 
-def _write_shards(model: Any, path: Path, gigabytes: float) -> None:
-    limit, stem = gigabytes * 1e9, path.name.removesuffix(".weights.json")
-    shards: list[list[tuple[str, str, str, np.ndarray]]] = [[]]
-    sizes = [0.0]
-    for place, item in saveables(model):
-        values: dict[str, np.ndarray] = {}
-        item.save_own_variables(values)
-        for key, value in values.items():
-            value = np.asarray(value)
-            if shards[-1] and sizes[-1] + value.nbytes > limit:
-                shards.append([])
-                sizes.append(0.0)
-            shards[-1].append((place, str(getattr(item, "name", "")), key, value))
-            sizes[-1] += value.nbytes
+def _write_shards(model: Any, path: Path, gigabytes: float, skipped: Collection[Any]) -> None:
+    limit, stem = gigabytes * 2**30, path.name.removesuffix(".weights.json")
     weight_map: dict[str, list[str]] = {}
-    for number, shard in enumerate(shards):
-        name = f"{stem}_{number:05d}.weights.h5"
-        with replacing(path.with_name(name)) as file, Writer(file) as writer:
-            for place, title, key, value in shard:
-                writer.make(place, title)[key] = value
+    total, size, number, writer = 0, 0, -1, None
+    with ExitStack() as stack:  # all files take their places at its end, the index last
+        index = stack.enter_context(replacing(path))
+        for place, item in saveables(model, skipped):
+            values: dict[str, np.ndarray] = {}
+            item.save_own_variables(values)
+            for key, value in values.items():
+                value = np.asarray(value)
+                if value.nbytes > limit:
+                    raise ArgumentError(f"A weight of {place!r} has {value.nbytes:,} bytes, more than `max_shard_size` {gigabytes} GB.")
+                if writer is None or size + value.nbytes > limit:
+                    number, size = number + 1, 0
+                    name = f"{stem}_{number:05d}.weights.h5"
+                    writer = stack.enter_context(Writer(stack.enter_context(replacing(path.with_name(name)))))
+                writer.make(place, _name(item))[key] = value
+                size, total = size + value.nbytes, total + value.nbytes
                 files = weight_map.setdefault(f"/{place}/vars" if place else "/vars", [])
                 if name not in files:
                     files.append(name)
-    index = {"metadata": {"total_size": float(sum(sizes))}, "weight_map": weight_map}
-    with replacing(path) as file:
-        file.write(json.dumps(index, indent=4).encode())
+        index.write(json.dumps({"metadata": {"total_size": float(total)}, "weight_map": weight_map}, indent=4).encode())
 
 
 class Shards:
@@ -164,10 +155,6 @@ class Shards:
     def __init__(self, readers: list[Reader], what: str) -> None:
         self.readers, self.what = readers, what
         self.arrays = {k: v for r in readers for k, v in r.arrays.items()}
-
-    def shapes(self, path: str) -> dict[str, tuple[int, ...]]:
-        """Shapes of the arrays of the layer at a path."""
-        return {k: v for r in self.readers for k, v in r.shapes(path).items()}
 
     def get(self, path: str) -> dict[str, np.ndarray]:
         """The arrays of the layer at a path."""
@@ -189,6 +176,7 @@ def load_weights(model: Any, filepath: str | Path, skip_mismatch: bool = False, 
         FileFormatError: the file is damaged, of another kind, or unsafe.
         WeightsMismatchError: the weights don't fit the model.
     """
+    skipped = kwargs.pop("objects_to_skip", None) or ()
     if kwargs:
         raise ArgumentTypeError(f"load_weights() got unknown arguments: {sorted(kwargs)}")
     path = existing(filepath)
@@ -196,20 +184,20 @@ def load_weights(model: Any, filepath: str | Path, skip_mismatch: bool = False, 
         raise ArgumentError(f"Model {model.name!r} has no weights yet: call it on data or build it before loading them.")
     name = path.name
     if name.endswith(".keras"):
-        from triceras.saving.archive import opened_weights
+        from triceras.saving.archive import opened
 
-        with opened_weights(path) as reader:
-            read_weights(model, reader, skip_mismatch)
+        with opened(path) as (_, reader):
+            read_weights(model, reader, skip_mismatch, skipped)
     elif name.endswith(".weights.h5"):
         with path.open("rb") as file, Reader(file, str(path)) as reader:
-            read_weights(model, reader, skip_mismatch)
+            read_weights(model, reader, skip_mismatch, skipped)
     elif name.endswith(".weights.json"):
         with ExitStack() as stack:
             readers = []
             for shard in _shard_names(path):
                 file = stack.enter_context(existing(path.with_name(shard)).open("rb"))
                 readers.append(stack.enter_context(Reader(file, shard)))
-            read_weights(model, Shards(readers, str(path)), skip_mismatch)
+            read_weights(model, Shards(readers, str(path)), skip_mismatch, skipped)
     else:
         raise ArgumentError(
             f"load_weights() reads files that end in .weights.h5, .weights.json or .keras. Received: {str(filepath)!r}"

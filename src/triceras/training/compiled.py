@@ -7,7 +7,7 @@ by the keys and indices that lead to an output, or by the output's name, never b
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -223,6 +223,7 @@ class CompiledLoss:
             for place in places
         ]
         self._parts = [(place, found[place], weights[place], t) for place, t in zip(places, trackers, strict=True)]
+        self._shapes = [tuple(prediction.shape) for prediction in self._outputs.flatten(y_pred)]
         self.metrics = [tracker for tracker in trackers if tracker is not None]
         self._targets(y)
         self.built = True
@@ -233,6 +234,15 @@ class CompiledLoss:
             if targets[place] is None:
                 raise _missing_targets(self._outputs.names[place])
         return targets
+
+    def integer_labels(self, y: Any) -> Iterator[tuple[str | None, Any, int | None, int | None]]:
+        """Targets that are class numbers: the output's name, the labels, how many classes it has, the label to ignore."""
+        targets = self._targets(y)
+        for place, loss, *_ in self._parts:
+            if getattr(loss, "keeps_labels", False) and self._shapes[place]:
+                options = getattr(loss, "_fn_kwargs", {})
+                if options.get("axis", -1) == -1:
+                    yield self._outputs.names[place], targets[place], self._shapes[place][-1], options.get("ignore_class")
 
     def __call__(self, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """The total loss of a batch as a scalar, None if no output has a loss; also updates the trackers."""

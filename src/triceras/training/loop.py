@@ -28,16 +28,26 @@ class Loop:
         state: the variables it reads and assigns.
         mode: "train", "test" or "predict".
         eager: run the step as plain Python.
+        check: looks at data on the host before it is used, and raises if it can't be right.
     """
 
-    def __init__(self, engine: Engine, fn: Callable[..., Any], state: Sequence[Any], mode: str, eager: bool) -> None:
-        self.engine, self.mode, self.eager = engine, mode, eager
+    def __init__(
+        self,
+        engine: Engine,
+        fn: Callable[..., Any],
+        state: Sequence[Any],
+        mode: str,
+        eager: bool,
+        check: Callable[[Any], None],
+    ) -> None:
+        self.engine, self.mode, self.eager, self.check = engine, mode, eager, check
         self._step = fn if eager else engine.compile(fn, state, donate=mode == "train")
         self._many = None if eager or mode == "predict" else engine.compile_loop(fn, state)
         self._resident: tuple[Any, Any] | None = None
 
     def step(self, batch: Any) -> Any:
         """One step on one batch of arrays."""
+        self.check(batch)
         return self._step(*tree.map_structure(self._tensor, batch))
 
     def _tensor(self, x: Any) -> Any:
@@ -104,6 +114,7 @@ class Loop:
     def _load(self, arrays: Any) -> Any:
         """The data on the device; kept for the next epoch."""
         if self._resident is None or self._resident[0] is not arrays:
+            self.check(arrays)
             self._resident = None
             self._resident = (arrays, tree.map_structure(self._tensor, arrays))
         return self._resident[1]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from triceras.core.errors import ArgumentError, ArgumentTypeError, StateError
 from triceras.core.spec import KerasTensor, any_symbolic
 from triceras.engine import selection
 from triceras.training.callbacks import CallbackList, History
+from triceras.training.checks import check_labels, warn_of_nonfinite
 from triceras.training.feed import Feed, make_feed, split_validation, unpack_x_y_sample_weight
 from triceras.training.loop import Loop
 from triceras.variable import Variable, value_and_grad
@@ -103,7 +106,13 @@ class Trainer:
         """What `compile` was given, for saved files; None if a part can't be saved."""
         from triceras.saving.objects import serialize_keras_object
 
-        return {k: serialize_keras_object(v) for k, v in self._compile_arguments.items()} if self._compiled else None
+        if not self._compiled:
+            return None
+        try:
+            return {k: serialize_keras_object(v) for k, v in self._compile_arguments.items()}
+        except (ArgumentError, ArgumentTypeError) as error:  # a trained model must not be lost for that
+            warnings.warn(f"How model {self.name!r} was compiled isn't saved; compile it again after loading. {error}", stacklevel=3)
+            return None
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile as a saved file says, and build the optimizer's state."""
@@ -241,7 +250,8 @@ class Trainer:
 
             for old in [k for k in loops if k[0] == mode]:
                 del loops[old]
-            found = loops[key] = Loop(self.engine, run, self._state(mode), mode, eager)
+            check = partial(check_labels, None if mode == "predict" else self._compiled_loss)
+            found = loops[key] = Loop(self.engine, run, self._state(mode), mode, eager, check)
         return found
 
     # -- building ----------------------------------------------------------------------------------------------------
@@ -348,12 +358,16 @@ class Trainer:
         loop = self._loop("train")
         callbacks.on_train_begin()
         logs: dict[str, Any] = {}
+        last_loss = 0.0
         for epoch in range(initial_epoch, epochs):
             self.reset_metrics()
             callbacks.on_epoch_begin(epoch)
             logs = loop.epoch(feed, epoch, callbacks, self)
             if feed.exhausted and not logs:  # the feed has said so
                 break
+            if np.isfinite(last_loss):
+                warn_of_nonfinite(self, feed, epoch, logs)
+            last_loss = logs.get("loss", 0.0)
             if validation is not None and _is_due(epoch, frequency):
                 results = self._evaluate(validation, callbacks)
                 logs |= {f"val_{k}": v for k, v in results.items()}

@@ -61,7 +61,7 @@ def view(x: jax.Array, dtype: Any) -> jax.Array:
     return x if dtype is None else x.view(canonical(dtype))
 
 
-# -- indexing ----------------------------------------------------------------------------------------------------------
+# -- indexing ------------------------------------------------------------------------------------------------
 
 
 def get_item(x: jax.Array, key: tuple[Any, ...]) -> jax.Array:
@@ -89,8 +89,9 @@ def nonzero(x: jax.Array) -> tuple[jax.Array, ...]:
 def _concrete(x: Any, name: str) -> None:
     if isinstance(x, jax.core.Tracer):
         raise EngineError(
-            f"{name}() has a result whose size depends on the data, which a compiled or differentiated function on JAX can't "
-            "have. Compute it outside, or use a form of fixed size (where() with three arguments, unique(size=...))."
+            f"{name}() has a result whose size depends on the data, which a compiled or differentiated "
+            "function on JAX can't have. Compute it outside, or use a form of fixed size: where() with three "
+            "arguments, unique(size=...)."
         )
 
 
@@ -113,7 +114,10 @@ def unique(
 
 def slice_block(inputs: jax.Array, start_indices: jax.Array, shape: Any) -> jax.Array:
     if -1 in tuple(shape):  # up to the end
-        shape = [size - int(start) if d == -1 else d for d, size, start in zip(shape, inputs.shape, start_indices, strict=True)]
+        shape = [
+            size - int(start) if d == -1 else d
+            for d, size, start in zip(shape, inputs.shape, start_indices, strict=True)
+        ]
     return lax.dynamic_slice(inputs, list(start_indices), sizes(shape))
 
 
@@ -121,7 +125,9 @@ def slice_update(inputs: jax.Array, start_indices: jax.Array, updates: jax.Array
     return lax.dynamic_update_slice(inputs, updates.astype(inputs.dtype), list(start_indices))
 
 
-def scatter_update(inputs: jax.Array, indices: jax.Array, updates: jax.Array, reduction: str | None) -> jax.Array:
+def scatter_update(
+    inputs: jax.Array, indices: jax.Array, updates: jax.Array, reduction: str | None
+) -> jax.Array:
     methods = {None: "set", "add": "add", "max": "max", "min": "min", "mul": "multiply"}
     if reduction not in methods:
         raise ArgumentError(f"`reduction` must be one of {list(methods)}. Received: {reduction!r}")
@@ -137,7 +143,7 @@ def searchsorted(sorted_sequence: jax.Array, values: jax.Array, side: str) -> ja
     return jnp.searchsorted(sorted_sequence, values, side=side)
 
 
-# -- linear algebra ----------------------------------------------------------------------------------------------------
+# -- linear algebra ------------------------------------------------------------------------------------------
 
 
 def tensordot(x1: jax.Array, x2: jax.Array, axes: Any) -> jax.Array:
@@ -167,7 +173,9 @@ def pinv(x: jax.Array, rcond: float | None) -> jax.Array:
 def cholesky(x: jax.Array, upper: bool) -> jax.Array:
     factor = jnp.linalg.cholesky(x, upper=upper)
     if not isinstance(factor, jax.core.Tracer) and bool(jnp.isnan(factor).any()):
-        raise ArgumentError("cholesky() takes positive definite matrices; what was received isn't positive definite.")
+        raise ArgumentError(
+            "cholesky() takes positive definite matrices; what was received isn't positive definite."
+        )
     return factor
 
 
@@ -202,8 +210,11 @@ def solve_triangular(a: jax.Array, b: jax.Array, lower: bool) -> jax.Array:
 
 NATIVES: dict[str, Callable[..., Any]] = {
     **{
-        name: getattr(jnp, name)
-        for name in "concatenate copy expand_dims flip matmul roll sort stack take take_along_axis".split()
+        f.__name__: f
+        for f in (
+            jnp.concatenate, jnp.copy, jnp.expand_dims, jnp.flip, jnp.matmul, jnp.roll,
+            jnp.sort, jnp.stack, jnp.take, jnp.take_along_axis,
+        )
     },
     **{
         f.__name__: f

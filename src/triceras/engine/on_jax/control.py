@@ -25,8 +25,9 @@ def _with_state(run: Callable[[Callable[[Function], Function], Lists], tuple[Any
     """Run a transformation whose functions may assign variables.
 
     Args:
-        run: `run(wrap, values)` makes `wrap(fn)(values, *args)` return `(result, new values)`, and returns the
-            transformation's result and the variables' last values. It is run again when another variable turns up.
+        run: `run(wrap, values)` makes `wrap(fn)(values, *args)` return `(result, new values)`, and returns
+            the transformation's result and the variables' last values. It is run again when another variable
+            turns up.
     """
     carried: dict[int, Any] = {}
     base = state.get() or StateScope((), ())
@@ -56,7 +57,9 @@ def _with_state(run: Callable[[Callable[[Function], Function], Lists], tuple[Any
 def switch(index: jax.Array, tensors: Lists, operands: Lists, branches: Sequence[Function]) -> Lists:
     if not isinstance(index, jax.core.Tracer):
         return branches[min(max(int(index), 0), len(branches) - 1)](tensors, operands)
-    return _with_state(lambda wrap, values: lax.switch(index, [wrap(b) for b in branches], values, tensors, operands))
+    return _with_state(
+        lambda wrap, values: lax.switch(index, [wrap(b) for b in branches], values, tensors, operands)
+    )
 
 
 def while_loop(tensors: Lists, operands: Lists, cond: Function, body: Function) -> Lists:
@@ -75,7 +78,13 @@ def while_loop(tensors: Lists, operands: Lists, cond: Function, body: Function) 
 
 
 def scan(
-    carry: Lists, xs: Lists, operands: Lists, step: Function, length: int | None, reverse: bool, unroll: int | bool
+    carry: Lists,
+    xs: Lists,
+    operands: Lists,
+    step: Function,
+    length: int | None,
+    reverse: bool,
+    unroll: int | bool,
 ) -> tuple[Lists, Lists]:
     def run(wrap: Callable[[Function], Function], values: Lists) -> tuple[tuple[Lists, Lists], Lists]:
         def following(state_and_carry: Any, x: Lists) -> Any:
@@ -122,7 +131,9 @@ def _cotangent(x: jax.Array, gradient: Any) -> Any:
 
 
 def jvp(primals: Lists, tangents: Lists, operands: Lists, fn: Function) -> tuple[Lists, Lists]:
-    values, derivatives = jax.jvp(lambda *tensors: fn(list(tensors), operands), tuple(primals), tuple(tangents))
+    values, derivatives = jax.jvp(
+        lambda *tensors: fn(list(tensors), operands), tuple(primals), tuple(tangents)
+    )
     return values, [jnp.zeros(d.shape) if d.dtype == jax.dtypes.float0 else d for d in derivatives]
 
 

@@ -56,7 +56,7 @@ def view(x: np.ndarray, dtype: Any) -> np.ndarray:
     return x if dtype is None else np.ascontiguousarray(x).view(canonical(dtype))
 
 
-# -- indexing ----------------------------------------------------------------------------------------------------------
+# -- indexing ------------------------------------------------------------------------------------------------
 
 
 def get_item(x: np.ndarray, key: tuple[Any, ...]) -> np.ndarray:
@@ -113,7 +113,9 @@ def take(x: np.ndarray, indices: np.ndarray, axis: int | None) -> np.ndarray:
 
 
 def slice_block(inputs: np.ndarray, start_indices: np.ndarray, shape: Any) -> np.ndarray:
-    shape = sizes([n - int(s) if d == -1 else d for d, n, s in zip(shape, inputs.shape, start_indices, strict=True)])
+    shape = sizes(
+        [n - int(s) if d == -1 else d for d, n, s in zip(shape, inputs.shape, start_indices, strict=True)]
+    )
     return inputs[_block(inputs.shape, start_indices, shape)]
 
 
@@ -121,7 +123,10 @@ def _block(shape: Sequence[int], start: np.ndarray, wanted: Sequence[int]) -> tu
     """Slices of a block, moved back where it would reach beyond the end."""
     if any(w > n for w, n in zip(wanted, shape, strict=True)):
         raise ArgumentError(f"A block of shape {tuple(wanted)} doesn't fit into shape {tuple(shape)}.")
-    corner = [min(max(int(s) + n if s < 0 else int(s), 0), n - w) for s, n, w in zip(start, shape, wanted, strict=True)]
+    corner = [
+        min(max(int(s) + n if s < 0 else int(s), 0), n - w)
+        for s, n, w in zip(start, shape, wanted, strict=True)
+    ]
     return tuple(slice(c, c + w) for c, w in zip(corner, wanted, strict=True))
 
 
@@ -131,7 +136,9 @@ def slice_update(inputs: np.ndarray, start_indices: np.ndarray, updates: np.ndar
     return result
 
 
-def scatter_update(inputs: np.ndarray, indices: np.ndarray, updates: np.ndarray, reduction: str | None) -> np.ndarray:
+def scatter_update(
+    inputs: np.ndarray, indices: np.ndarray, updates: np.ndarray, reduction: str | None
+) -> np.ndarray:
     functions = {"add": np.add, "max": np.maximum, "min": np.minimum, "mul": np.multiply}
     if reduction is not None and reduction not in functions:
         raise ArgumentError(f"`reduction` must be one of {[None, *functions]}. Received: {reduction!r}")
@@ -152,7 +159,7 @@ def searchsorted(sorted_sequence: np.ndarray, values: np.ndarray, side: str) -> 
     return np.searchsorted(sorted_sequence, values, side=side).astype("int32")
 
 
-# -- linear algebra ----------------------------------------------------------------------------------------------------
+# -- linear algebra ------------------------------------------------------------------------------------------
 
 
 def tensordot(x1: np.ndarray, x2: np.ndarray, axes: Any) -> np.ndarray:
@@ -221,7 +228,13 @@ def lu_factor(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 NATIVES: dict[str, Callable[..., Any]] = {
-    **{name: getattr(np, name) for name in "concatenate copy expand_dims flip roll sort stack take_along_axis transpose".split()},
+    **{
+        f.__name__: f
+        for f in (
+            np.concatenate, np.copy, np.expand_dims, np.flip, np.roll, np.sort,
+            np.stack, np.take_along_axis, np.transpose,
+        )
+    },
     **{
         f.__name__: f
         for f in (
