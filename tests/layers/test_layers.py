@@ -19,10 +19,10 @@ from triceras.core import registry
 from triceras.core.dtypes import standardize_dtype
 from triceras.core.spec import KerasTensor
 from triceras.engine import selection
-from triceras.layers.base import get_mask
 from triceras.variable import Variable
 
 API = Path(__file__).parents[2].parent / "shared" / "api" / "keras-3.15.1.json"
+COMPARED = [case for case in CASES if case.reference]
 MERGES = {case.layer for case in CASES if isinstance(case.shape, list)}
 
 
@@ -46,13 +46,8 @@ def keras() -> Any:
     return keras
 
 
-def rows(keep: Any = lambda case: True) -> Any:
-    kept = [case for case in CASES if keep(case)]
+def rows(kept: list[Case] = CASES) -> Any:
     return pytest.mark.parametrize("case", kept, ids=map(str, kept))
-
-
-def known(case: Case) -> bool:
-    return case.reference
 
 
 def make(case: Case, **more: Any) -> Any:
@@ -132,7 +127,7 @@ def plain(config: Any) -> Any:
 # -- against the reference ---------------------------------------------------------------------------------------------
 
 
-@rows(known)
+@rows(COMPARED)
 def test_output_gradients_and_state(case: Case, keras: Any) -> None:
     """Compiled steps of both, with the same weights."""
     import jax
@@ -170,7 +165,7 @@ def test_output_gradients_and_state(case: Case, keras: Any) -> None:
                 np.testing.assert_allclose(a.numpy(), array(b), rtol=case.tol, atol=case.tol)
 
 
-@rows(lambda case: case.reference and (case.layer == "ActivityRegularization" or "regularizer" in str(case)))
+@rows([case for case in COMPARED if case.layer == "ActivityRegularization" or "regularizer" in str(case)])
 def test_losses(case: Case, keras: Any) -> None:
     ours, other = built(case), theirs(keras, case)
     other.build(case.shape)
@@ -180,7 +175,7 @@ def test_losses(case: Case, keras: Any) -> None:
     np.testing.assert_allclose(list(map(float, ours.losses)), list(map(float, other.losses)), rtol=1e-5)
 
 
-@rows(known)
+@rows(COMPARED)
 def test_weights(case: Case, keras: Any) -> None:
     ours, other = make(case, name="it"), theirs(keras, case, name="it")
     ours.build(case.shape), other.build(case.shape)
@@ -192,7 +187,7 @@ def test_weights(case: Case, keras: Any) -> None:
     assert ours.count_params() == other.count_params()
 
 
-@rows(known)
+@rows(COMPARED)
 def test_config(case: Case, keras: Any) -> None:
     ours, other = make(case, name="it"), theirs(keras, case, name="it")
     assert plain(ours.get_config()) == plain(other.get_config())
@@ -202,10 +197,8 @@ def test_config(case: Case, keras: Any) -> None:
     assert plain(ours.get_config()) == plain(other.get_config())
 
 
-@rows(lambda case: case.reference and case.layer in MERGES | {"Embedding", "Masking"} or len(case.shapes[0]) > 2)
+@rows([case for case in COMPARED if case.layer in MERGES | {"Embedding"} or len(case.shapes[0]) > 2])
 def test_masks(case: Case, keras: Any) -> None:
-    if not case.reference:
-        return
     ours, other = built(case), theirs(keras, case)
     other.build(case.shape)
     assert ours.supports_masking == other.supports_masking
@@ -225,7 +218,7 @@ def test_masks(case: Case, keras: Any) -> None:
             np.testing.assert_array_equal(np.asarray(got), np.asarray(expected))
 
 
-@rows(known)
+@rows(COMPARED)
 def test_precision(case: Case, keras: Any) -> None:
     ours, other = make(case, dtype="mixed_bfloat16"), theirs(keras, case, dtype="mixed_bfloat16")
     result = ours(like(case, [KerasTensor(s, case.dtype) for s in case.shapes]))
@@ -319,7 +312,7 @@ def test_round_trip(case: Case) -> None:
     assert [w.path for w in copy.weights] == [w.path for w in layer.weights]
 
 
-@rows(lambda case: not case.training)
+@rows([case for case in CASES if not case.training])
 def test_noise(case: Case) -> None:
     layer, x = make(case), data(case)
     assert layer.weights == [] and layer.trainable_weights == []
@@ -329,20 +322,9 @@ def test_noise(case: Case) -> None:
     assert (first != x).any() and (first != second).any()
 
 
-@rows(lambda case: "MinPooling" in case.layer)
+@rows([case for case in CASES if "MinPooling" in case.layer])
 def test_minimum_is_the_maximum_of_the_negated(case: Case) -> None:
     x = data(case)
     other = getattr(layers, case.layer.replace("Min", "Max"))(**case.arguments)
     np.testing.assert_array_equal(np.asarray(make(case)(x)), -np.asarray(other(-x)))
     assert {*make(case).get_config()} == {*other.get_config()}
-
-
-def test_masks_travel() -> None:
-    steps = np.array([[1, 2, 0], [3, 0, 0]])
-    x = layers.Embedding(5, 4, mask_zero=True)(steps)
-    np.testing.assert_array_equal(np.asarray(get_mask(x)), steps != 0)
-    x = layers.Dropout(0.5)(layers.Activation("relu")(layers.Dense(3)(x)))
-    np.testing.assert_array_equal(np.asarray(get_mask(x)), steps != 0)
-    pooled = layers.GlobalAveragePooling1D()(x)
-    np.testing.assert_allclose(np.asarray(pooled)[1], np.asarray(x)[1, 0], rtol=1e-6)
-    assert get_mask(pooled) is None

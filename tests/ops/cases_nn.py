@@ -141,6 +141,7 @@ NORMALIZATIONS = [
     Case("layer_normalization", (V, normal(4), normal(4)), {"epsilon": 0.01}, dtypes="float"),
     Case("layer_normalization", (V, normal(7, 4), normal(7, 4)), {"axis": (1, 2)}, dtypes="float"),
     Case("layer_normalization", (V, normal(7)), {"axis": 1}, dtypes="float"),
+    Case("layer_normalization", (V, normal(4), normal(4)), {"rms_scaling": True}, dtypes="float"),
     Case("rms_normalization", (V,), dtypes="float"),
     Case("rms_normalization", (V, normal(4)), {"epsilon": 0.01}, dtypes="float"),
     Case("normalize", (V,)),

@@ -75,20 +75,29 @@ CASES = [
     Case("Muon", lambda o: o.Muon(), tol=2e-5),
     Case(
         "Muon options",
-        lambda o: o.Muon(0.1, nesterov=False, rms_rate=None, ns_steps=3, adam_lr_ratio=0.5, weight_decay=None),
+        lambda o: o.Muon(
+            0.1, nesterov=False, rms_rate=None, ns_steps=3, adam_lr_ratio=0.5, weight_decay=None
+        ),
         tol=2e-5,
     ),
     Case("Muon excluded", lambda o: o.Muon(0.1, exclude_layers=["mat"], adam_weight_decay=None)),
     Case("ScheduleFreeAdamW", lambda o: o.ScheduleFreeAdamW()),
-    Case("ScheduleFreeAdamW options", lambda o: o.ScheduleFreeAdamW(0.02, 0.8, warmup_steps=7, weight_decay=0.1)),
+    Case(
+        "ScheduleFreeAdamW options",
+        lambda o: o.ScheduleFreeAdamW(0.02, 0.8, warmup_steps=7, weight_decay=0.1),
+    ),
     # the arguments that all share
     Case("weight decay", lambda o: o.RMSprop(0.1, weight_decay=0.2)),
     Case("clipnorm", lambda o: o.Adam(0.1, clipnorm=1.5)),
     Case("global_clipnorm", lambda o: o.SGD(0.1, momentum=0.5, global_clipnorm=2.0)),
     Case("clipvalue", lambda o: o.SGD(0.1, clipvalue=0.5)),
     Case("average", lambda o: o.Adam(0.1, use_ema=True, ema_momentum=0.8)),
-    Case("average overwrites", lambda o: o.SGD(0.1, use_ema=True, ema_momentum=0.8, ema_overwrite_frequency=4)),
-    Case("accumulation", lambda o: o.Adam(0.1, gradient_accumulation_steps=3, weight_decay=0.1, clipnorm=0.5)),
+    Case(
+        "average overwrites", lambda o: o.SGD(0.1, use_ema=True, ema_momentum=0.8, ema_overwrite_frequency=4)
+    ),
+    Case(
+        "accumulation", lambda o: o.Adam(0.1, gradient_accumulation_steps=3, weight_decay=0.1, clipnorm=0.5)
+    ),
     Case(
         "accumulation, average, schedule",
         lambda o: o.AdamW(

@@ -216,7 +216,11 @@ def test_state_is_stored(case: Case) -> None:
     same(values(other.variables), values(optimizer.variables), 0)
 
 
-RULES = [n for n in registry.names("optimizers") if n not in ("get", "serialize", "deserialize", "Optimizer", "OptimizerMap")]
+RULES = [
+    n
+    for n in registry.names("optimizers")
+    if n not in ("get", "serialize", "deserialize", "Optimizer", "OptimizerMap")
+]
 
 
 @pytest.mark.parametrize("name", RULES)

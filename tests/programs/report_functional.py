@@ -17,7 +17,7 @@ model.summary()
 
 (x_train, y_train), (x_test, y_test) = mnist.load_data()
 x_train, x_test = x_train[..., None] / 255.0, x_test[..., None] / 255.0
-model.compile('adam', 'sparse_categorical_crossentropy', ['accuracy'])
+model.compile('adam', 'sparse_categorical_crossentropy', metrics=['accuracy'])
 history = model.fit(x_train, y_train, batch_size=32, epochs=4, validation_split=0.1, verbose=2)
 accuracy = model.evaluate(x_test, y_test, return_dict=True)['accuracy']
 probabilities = model.predict(x_test[:4])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, nullcontext
 from functools import wraps
 from typing import Any
 
@@ -22,15 +23,25 @@ from triceras.engine import selection
 from triceras.engine.contract import StateScope, state
 from triceras.layers.input_spec import check_inputs
 from triceras.ops.infer import infer
-from triceras.ops.operation import Operation
+from triceras.ops.operation import Operation, is_symbolic
 from triceras.random import SeedGenerator
 from triceras.variable import Variable, autocast, name_scope, name_stack
 
-training_context: Local[bool | None] = Local("training", None)
-depth: Local[int] = Local("depth", 0)
+
+
+class Pass:
+    """One outermost call and all calls inside it: what they were told about training, and which of them belong together."""
+
+    __slots__ = ("outermost", "training")
+
+    def __init__(self, training: bool | None, outermost: Pass | None = None) -> None:
+        self.training, self.outermost = training, outermost or self
+
+
+current_pass: Local[Pass | None] = Local("pass", None)
 
 _UNTRACKED = frozenset(
-    {"_arguments", "_inbound_nodes", "_losses", "_own_variables", "_build_shapes", "_call_inputs", "optimizer"}
+    {"_arguments", "_inbound_nodes", "_losses", "_own_variables", "_build_shapes", "optimizer", "_pass"}
 )
 _INPUT_ARGUMENTS = ("input_shape", "input_dim", "batch_input_shape")
 _COMMON_ARGUMENTS = frozenset({"name", "trainable", "dtype", "autocast", *_INPUT_ARGUMENTS})
@@ -118,6 +129,8 @@ class Layer(Operation):
         self.engine = selection.current()
         self._own_variables: list[Variable] = []
         self._losses: list[Any] = []
+        self._losses_pass: Pass | None = None  # the pass in which they were added
+        self._pass: Pass | None = None  # the latest one
         self._build_shapes: dict[str, Any] | None = None
         self._path: str | None = None
 
@@ -381,13 +394,17 @@ class Layer(Operation):
 
     def add_loss(self, loss: Any) -> None:
         """Add one or more scalars to what training minimises; call it inside `call`."""
-        for value in tree.flatten(loss):
-            self._losses.append(value)
+        here = current_pass.get()
+        latest = here.outermost if here is not None else self._pass
+        if self._losses_pass is not latest:
+            self._losses.clear()
+            self._losses_pass = latest
+        self._losses += tree.flatten(loss)
 
     @property
     def losses(self) -> list[Any]:
         """Losses added in the latest call, and weight penalties."""
-        found = [loss for layer in self._flatten_layers() for loss in layer._losses]
+        found = [x for layer in self._flatten_layers() if layer._losses_pass is self._pass for x in layer._losses]
         for variable in self.trainable_weights:
             if variable.regularizer is not None:
                 found.append(variable.regularization_loss)
@@ -455,7 +472,7 @@ class Layer(Operation):
 
     def _call_here(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         info = self.call_info
-        given = args, dict(kwargs)
+        given, named = args, tuple(kwargs)
         args, kwargs = self._converted(args, kwargs)
         first = args[0] if args else next(iter(kwargs.values()), None)
         if self._path is None:
@@ -464,39 +481,49 @@ class Layer(Operation):
             check_inputs(self.input_spec, first, self)
         if not self.built:
             self._build_for(args, kwargs)
-        training = self._resolve_training(args, kwargs)
+        outer = current_pass.get()
+        training = self._resolve_training(args, kwargs, outer)
         if info.has_training and "training" not in info.names[: len(args)]:
             kwargs["training"] = training
         masks = self._fill_masks(args, kwargs) if attached_masks else None
-        context = training_context.get()
-        inner = [] if self._called else [name_scope(self.name)]
-        if training is not context:
-            inner.append(training_context(training))
-        dtype = self.compute_dtype if self.autocast and is_float_dtype(self.compute_dtype) else None
-        wanted = dtype if dtype != self.variable_dtype or autocast.get() is not None else None
-        if wanted != autocast.get():
-            inner.append(autocast(wanted))
-        if depth.get() == 0:
-            self._clear_losses()
-        inner.append(depth(depth.get() + 1))
-        for block in inner:
-            block.__enter__()
-        try:
-            if any_symbolic((args, kwargs)):
-                outputs = self.compute_output_spec(*args, **kwargs)
-            else:
-                outputs = self.call(*args, **kwargs)
+        symbolic = is_symbolic(args) or (bool(kwargs) and any_symbolic(kwargs))
+        with self._entered(outer, training):
+            outputs = self.compute_output_spec(*args, **kwargs) if symbolic else self.call(*args, **kwargs)
             self.built = self._called = True
             if self.activity_regularizer is not None:
                 self._add_activity_loss(outputs)
-        finally:
-            for block in reversed(inner):
-                block.__exit__(None, None, None)
         if masks is not None or type(self).compute_mask is not Layer.compute_mask:
             self._attach_masks(first, outputs, masks)
-        if any_symbolic(given):
-            self._record(args, {k: v for k, v in kwargs.items() if k in given[1] or k not in ("training", "mask")}, outputs)
+        if symbolic and any_symbolic((given, kwargs)):
+            self._record(args, {k: v for k, v in kwargs.items() if k in named or k not in ("training", "mask")}, outputs)
         return outputs
+
+    def _entered(self, outer: Pass | None, training: bool | None) -> ExitStack | nullcontext[None]:
+        """What surrounds `call`: the pass, mixed precision, and names for sublayers that are built in the first call."""
+        blocks = []
+        here = outer
+        if outer is None or outer.training is not training:
+            here = Pass(training, outer.outermost if outer is not None else None)
+            blocks.append(current_pass(here))
+        self.__dict__["_pass"] = here.outermost
+        wanted = self._autocast_dtype()
+        if wanted != autocast.get():
+            blocks.append(autocast(wanted))
+        if not self._called:
+            blocks.append(name_scope(self.name))
+        if not blocks:
+            return _NOTHING
+        stack = ExitStack()
+        for block in blocks:
+            stack.enter_context(block)
+        return stack
+
+    def _autocast_dtype(self) -> str | None:
+        """The dtype in which float variables are read inside `call`, None for their own."""
+        policy = self._dtype_policy
+        if not self.autocast or policy.compute_dtype == policy.variable_dtype or not is_float_dtype(policy.compute_dtype):
+            return None
+        return policy.compute_dtype
 
     def _converted(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Arrays become tensors, and floats get the compute dtype."""
@@ -530,7 +557,7 @@ class Layer(Operation):
             set_mask(result, mask)
         return result
 
-    def _resolve_training(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool | None:
+    def _resolve_training(self, args: tuple[Any, ...], kwargs: dict[str, Any], outer: Pass | None) -> bool | None:
         """An explicit argument, else what the enclosing call was told, else the default of `call`."""
         info = self.call_info
         if info.has_training and "training" in info.names[: len(args)]:
@@ -539,8 +566,8 @@ class Layer(Operation):
             value = kwargs.get("training")
             if not info.has_training and not info.any_keyword:
                 kwargs.pop("training", None)
-        if value is None:
-            value = training_context.get()
+        if value is None and outer is not None:
+            value = outer.training
         return info.training_default if value is None else value
 
     def _fill_masks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -741,6 +768,9 @@ def _input_shape_of(kwargs: dict[str, Any]) -> tuple[int | None, ...] | None:
     if shape is not None:
         return (None, *shape)
     return None if size is None else (None, size)
+
+
+_NOTHING: nullcontext[None] = nullcontext()
 
 
 def _holds_tensors(value: Any) -> bool:

@@ -385,6 +385,21 @@ class Lambda(Layer):
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         return self.mask(inputs, mask) if callable(self.mask) else self.mask
 
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None, safe_mode: bool | None = None
+    ) -> Lambda:
+        """Make a layer from what `get_config` returned. It is always safe: code in a config is refused."""
+        from triceras.saving.objects import CustomObjectScope, get_registered_object, public_function
+
+        config = dict(config)
+        data = config.get("function")
+        with CustomObjectScope(custom_objects or {}):
+            if isinstance(data, dict) and data.get("class_name") == "function" and isinstance(data.get("config"), str):
+                known = get_registered_object(data["config"]) or public_function(data["config"], ("activations", "ops"))
+                config["function"] = known or data
+            return super().from_config(config)
+
     def get_config(self) -> dict[str, Any]:
         try:
             return super().get_config()

@@ -194,7 +194,8 @@ def _fitted(model: Model, x: Any, t: KerasTensor, name: str) -> Any:
     elif len(shape) == len(wanted) - 1 and wanted[-1] == 1:
         x = ops.expand_dims(x, axis=-1)
     shape = tuple(x.shape)
-    if len(shape) != len(wanted) or any(w is not None and s not in (w, None) for s, w in zip(shape, wanted, strict=True)):
+    pairs = zip(shape[1:], wanted[1:], strict=False)  # any size of batch will do
+    if len(shape) != len(wanted) or any(w is not None and s not in (w, None) for s, w in pairs):
         raise ShapeError(f"Model {model.name!r} expected the input {name!r} with shape {wanted}. Received shape {shape}.")
     return x if standardize_dtype(x.dtype) == t.dtype else ops.cast(x, t.dtype)
 

@@ -125,11 +125,11 @@ class Sequential(Model):
         if self._graph is not None:
             self._stack.insert(0, source)
 
+    def _build_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._check_has_layers()
+        self.build((None, *tree.flatten((args, kwargs))[0].shape[1:]))
+
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        if self._graph is None:
-            shape = tree.flatten(inputs)[0].shape
-            self._check_has_layers()
-            self.build((None, *shape[1:]))
         if self._graph is not None:
             return super().call(inputs, training=training, mask=mask)
         for layer in self.layers:

@@ -143,7 +143,7 @@ def dtype(x: Any) -> str:
     >>> dtype(ones((2,), "int8"))
     'int8'
     """
-    return _kind(x) if hasattr(x, "dtype") else standardize_dtype(convert_to_numpy(x).dtype)
+    return standardize_dtype(type(x)) if isinstance(x, (bool, int, float, complex)) else _kind(x)
 
 
 @export("ops.ndim", "ops.numpy.ndim")

@@ -368,7 +368,12 @@ def one_hot(x: Kept, num_classes: int, axis: int = -1, dtype: Any = None, sparse
 
 @op(at=AT)
 def multi_hot(
-    inputs: Kept, num_classes: int | None = None, axis: int = -1, dtype: Any = None, sparse: bool = False
+    inputs: Kept,
+    num_classes: int | None = None,
+    axis: int = -1,
+    dtype: Any = None,
+    sparse: bool = False,
+    num_tokens: int | None = None,
 ) -> Tensor:
     """The largest of the `one_hot` vectors along axis 1 (axis 0 of a vector): which classes occur.
 
@@ -377,11 +382,13 @@ def multi_hot(
         axis: where their axis stands in the `one_hot` result.
         dtype: None is floatx.
         sparse: must be False: there are no sparse tensors here.
+        num_tokens: former name of `num_classes`.
 
     >>> multi_hot([[0, 2], [1, 1]], 3).tolist()
     [[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]]
     """
     _refuse_sparse("multi_hot", sparse)
+    num_classes = num_tokens if num_classes is None else num_classes
     if num_classes is None:
         raise ArgumentError("multi_hot() needs `num_classes`, the length of its vectors.")
     vectors = one_hot(cast(inputs, "int32"), num_classes, axis, dtype)
@@ -573,6 +580,7 @@ def layer_normalization(
     beta: Kept | None = None,
     axis: int | Sequence[int] = -1,
     epsilon: float | None = None,
+    rms_scaling: bool = False,
 ) -> Tensor:
     """`x` scaled to mean 0 and variance 1 over axes, times `gamma`, plus `beta` (Ba et al., 2016).
 
@@ -581,16 +589,18 @@ def layer_normalization(
         beta: offsets of the shape of `x` along the axes.
         axis: one axis or several.
         epsilon: added to the variance; None is `config.epsilon()`.
+        rms_scaling: whether to leave out the shifts, that by the mean and `beta`.
 
     >>> layer_normalization([1.0, 3.0]).round(4).tolist()
     [-1.0, 1.0]
     """
     axes, wide = canonical_axes(axis, x.ndim), _wide(x)
     mean, variance = _moments(wide, axes, keepdims=True)
-    y = (wide - mean) * rsqrt(variance + (config.epsilon() if epsilon is None else epsilon))
+    y = wide if rms_scaling else wide - mean
+    y = y * rsqrt(variance + (config.epsilon() if epsilon is None else epsilon))
     if gamma is not None:
         y = multiply(y, _along(gamma, x, axes))
-    if beta is not None:
+    if beta is not None and not rms_scaling:
         y = add(y, _along(beta, x, axes))
     return cast(y, x.dtype)
 

@@ -438,7 +438,10 @@ def nanvar(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     >>> nanvar([1.0, math.nan, 3.0]).item()
     1.0
     """
-    return nanmean(elementwise.square(elementwise.abs(elementwise.subtract(x, nanmean(x, axis, True)))), axis, keepdims)
+    wide = _wide(x)
+    distances = _filled(elementwise.subtract(wide, nanmean(wide, axis, keepdims=True)), 0)
+    squares = sum(elementwise.square(elementwise.abs(distances)), axis, keepdims)
+    return creation.cast(elementwise.divide(squares, _present(wide, axis, keepdims)), x.dtype)
 
 
 @floating()
@@ -671,8 +674,8 @@ def histogram(x: Tensor, bins: int = 10, range: Sequence[float] | None = None) -
         raise ArgumentError(f"`range` must be a lower and an upper end. Received: {range!r}")
     x = shapes.ravel(x)
     low, high = (creation.cast(end, x.dtype) for end in (range or (min(x), max(x))))
-    flat = elementwise.equal(low, high)
-    low, high = (elementwise.add(end, indexing.where(flat, shift, 0.0)) for end, shift in ((low, -0.5), (high, 0.5)))
+    half = elementwise.multiply(creation.cast(elementwise.equal(low, high), x.dtype), 0.5)
+    low, high = elementwise.subtract(low, half), elementwise.add(high, half)  # a single value gets a width of 1
     steps = creation.cast(creation.arange(bins + 1), x.dtype)
     width = elementwise.divide(elementwise.subtract(high, low), bins)
     edges = elementwise.add(low, elementwise.multiply(steps, width))

@@ -33,6 +33,8 @@ class SGD(Optimizer):
         super().__init__(learning_rate, **common)
         if not isinstance(momentum, (int, float)) or not 0 <= momentum <= 1:
             raise ArgumentError(f"`momentum` must be between 0 and 1. Received: {momentum!r}")
+        if nesterov and not momentum:
+            raise ArgumentError("`nesterov` looks ahead by the `momentum`, which must then be above 0.")
         self.momentum, self.nesterov = momentum, nesterov
 
     def slot_groups(self) -> list[tuple[str, ...]]:
