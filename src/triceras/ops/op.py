@@ -98,7 +98,14 @@ class Op:
         found = engine.natives.get(self.name)
         if found is None and self.primitive:
             raise EngineError(f"The engine {engine.name!r} has no {self.name}().")
-        return engine.adapted(found or self.body)
+        return engine.adapted(found or partial(self._run_body, engine))
+
+    def _run_body(self, engine: Engine, *values: Any, **statics: Any) -> Any:
+        """The body, with its engine active, for the constants that it makes."""
+        if selection.current() is engine:
+            return self.body(*values, **statics)
+        with selection.running(engine):
+            return self.body(*values, **statics)
 
     def slow(self, values: list[Any], statics: dict[str, Any]) -> Any:
         """Any call: symbolic arguments, variables, NumPy arrays, Python numbers, mixed dtypes.
