@@ -77,7 +77,9 @@ class Case:
         return getattr(module, self.name)(**self.options, **more)
 
 
-def pairs(true: Callable[..., np.ndarray], predicted: Callable[..., np.ndarray], *shapes: tuple[int, ...]) -> Any:
+def pairs(
+    true: Callable[..., np.ndarray], predicted: Callable[..., np.ndarray], *shapes: tuple[int, ...]
+) -> Any:
     return tuple((true(*shape), predicted(*shape)) for shape in shapes)
 
 
@@ -105,13 +107,21 @@ CASES = [
     Case("CosineSimilarity", pairs(normal, normal, FLAT, DEEP), {"axis": 1}, function="cosine_similarity"),
     Case("CosineSimilarity", ((np.zeros((2, 3), "float32"), normal(2, 3)),), function="cosine_similarity"),
     Case("BinaryCrossentropy", answers, function="binary_crossentropy", masked=True),
-    Case("BinaryCrossentropy", pairs(bits, normal, FLAT), {"from_logits": True}, function="binary_crossentropy"),
+    Case(
+        "BinaryCrossentropy", pairs(bits, normal, FLAT), {"from_logits": True}, function="binary_crossentropy"
+    ),
     Case("BinaryCrossentropy", answers, {"label_smoothing": 0.2, "axis": 0}, function="binary_crossentropy"),
     Case("BinaryFocalCrossentropy", answers, function="binary_focal_crossentropy", masked=True),
     Case(
         "BinaryFocalCrossentropy",
         pairs(bits, normal, FLAT),
-        {"apply_class_balancing": True, "alpha": 0.3, "gamma": 1.5, "from_logits": True, "label_smoothing": 0.1},
+        {
+            "apply_class_balancing": True,
+            "alpha": 0.3,
+            "gamma": 1.5,
+            "from_logits": True,
+            "label_smoothing": 0.1,
+        },
         function="binary_focal_crossentropy",
     ),
     Case("CategoricalCrossentropy", classes, function="categorical_crossentropy", masked=True),
@@ -135,11 +145,21 @@ CASES = [
         function="categorical_focal_crossentropy",
     ),
     Case("SparseCategoricalCrossentropy", indices, function="sparse_categorical_crossentropy", masked=True),
-    Case("SparseCategoricalCrossentropy", logits, {"from_logits": True}, function="sparse_categorical_crossentropy"),
+    Case(
+        "SparseCategoricalCrossentropy",
+        logits,
+        {"from_logits": True},
+        function="sparse_categorical_crossentropy",
+    ),
     Case("SparseCategoricalCrossentropy", logits, {"from_logits": True, "ignore_class": 1}, masked=True),
     Case("SparseCategoricalCrossentropy", ((np.array([0, -1, 2, -1]), simplex(4, 3)),), {"ignore_class": -1}),
     Case("CategoricalGeneralizedCrossEntropy", indices[::2], masked=True),
-    Case("CategoricalGeneralizedCrossEntropy", indices[::2], {"q": 0.2}, "categorical_generalized_cross_entropy"),
+    Case(
+        "CategoricalGeneralizedCrossEntropy",
+        indices[::2],
+        {"q": 0.2},
+        "categorical_generalized_cross_entropy",
+    ),
     Case("KLDivergence", pairs(simplex, simplex, FLAT, DEEP), function="kl_divergence", masked=True),
     Case("Poisson", pairs(uniform, uniform, FLAT, DEEP), function="poisson", masked=True),
     Case("Hinge", answers + pairs(normal, normal, FLAT), function="hinge", masked=True),
@@ -149,8 +169,16 @@ CASES = [
     Case("Dice", answers, {"axis": [1]}, function="dice"),
     Case("Tversky", answers, {"alpha": 0.2, "beta": 0.9}, function="tversky"),
     Case("Tversky", answers, {"axis": -1}, function="tversky"),
-    Case("Circle", ((labels(6, classes=3), normal(6, 4) / 4), (labels(6, 1, classes=3), normal(6, 4) / 4)), tol=1e-4),
-    Case("Circle", ((labels(6, classes=3), normal(6, 4) / 4),), {"gamma": 5.0, "margin": 0.2, "remove_diagonal": False}),
+    Case(
+        "Circle",
+        ((labels(6, classes=3), normal(6, 4) / 4), (labels(6, 1, classes=3), normal(6, 4) / 4)),
+        tol=1e-4,
+    ),
+    Case(
+        "Circle",
+        ((labels(6, classes=3), normal(6, 4) / 4),),
+        {"gamma": 5.0, "margin": 0.2, "remove_diagonal": False},
+    ),
 ]
 rows = pytest.mark.parametrize("case", CASES, ids=str)
 engines = pytest.mark.parametrize("engine", ["numpy", "jax"])
@@ -261,7 +289,10 @@ def test_compiled_and_numpy_equal_eager(case: Case, jax_engine: Any) -> None:
 @pytest.mark.parametrize("dtype", ["bfloat16", "mixed_float16"])
 def test_dtype(case: Case, dtype: str, keras: Any) -> None:
     y_true, y_pred = case.pairs[0]
-    got, want = case.make(losses, dtype=dtype)(y_true, y_pred), case.make(keras.losses, dtype=dtype)(y_true, y_pred)
+    got, want = (
+        case.make(losses, dtype=dtype)(y_true, y_pred),
+        case.make(keras.losses, dtype=dtype)(y_true, y_pred),
+    )
     assert str(got.dtype) == str(want.dtype)
     if case.name != "Circle":  # which multiplies roundings by gamma
         np.testing.assert_allclose(np.float32(got), np.float32(want), rtol=0.05, atol=0.02)
@@ -314,7 +345,9 @@ def test_public_names_and_signatures() -> None:
         assert found is not None, name
         if "signature" in entry and name != "losses.Loss":
             mine = inspect.signature(found.__init__ if inspect.isclass(found) else found).parameters.values()
-            text = ", ".join(str(p.replace(annotation=p.empty)).replace(" = ", "=") for p in mine if p.name != "self")
+            text = ", ".join(
+                str(p.replace(annotation=p.empty)).replace(" = ", "=") for p in mine if p.name != "self"
+            )
             assert f"({text})" == entry["signature"], name
     assert {f"losses.{n}" for n in registry.names("losses")} <= set(table)
 
@@ -374,17 +407,57 @@ def test_get() -> None:
         (lambda: losses.get("mean_squared_eror"), NotFoundError, "Did you mean 'mean_squared_error'"),
         (lambda: losses.get(3), ArgumentError, "Received: 3"),
         (lambda: losses.Hinge(reduction="avg"), ArgumentError, "`reduction` must be one of"),
-        (lambda: losses.categorical_crossentropy(np.zeros(32), np.ones((32, 10))), ShapeError, "to_categorical"),
-        (lambda: losses.categorical_crossentropy(np.zeros((32, 1)), np.ones((32, 10))), ShapeError, "sparse_categorical"),
-        (lambda: losses.categorical_crossentropy(np.zeros((32, 9)), np.ones((32, 10))), ShapeError, r"\(32, 9\)"),
-        (lambda: losses.sparse_categorical_crossentropy(np.zeros((32, 10)), np.ones((32, 10))), ShapeError, "one-hot"),
-        (lambda: losses.sparse_categorical_crossentropy(np.zeros(31), np.ones((32, 10))), ShapeError, r"shape \(32,\)"),
-        (lambda: losses.categorical_crossentropy(np.ones((2, 2)), np.ones((2, 2)), axis=True), ArgumentTypeError, "integer"),
-        (lambda: losses.MeanSquaredError()(np.ones((4, 3)), np.ones((4, 5))), ShapeError, "mean_squared_error.*same shape"),
+        (
+            lambda: losses.categorical_crossentropy(np.zeros(32), np.ones((32, 10))),
+            ShapeError,
+            "to_categorical",
+        ),
+        (
+            lambda: losses.categorical_crossentropy(np.zeros((32, 1)), np.ones((32, 10))),
+            ShapeError,
+            "sparse_categorical",
+        ),
+        (
+            lambda: losses.categorical_crossentropy(np.zeros((32, 9)), np.ones((32, 10))),
+            ShapeError,
+            r"\(32, 9\)",
+        ),
+        (
+            lambda: losses.sparse_categorical_crossentropy(np.zeros((32, 10)), np.ones((32, 10))),
+            ShapeError,
+            "one-hot",
+        ),
+        (
+            lambda: losses.sparse_categorical_crossentropy(np.zeros(31), np.ones((32, 10))),
+            ShapeError,
+            r"shape \(32,\)",
+        ),
+        (
+            lambda: losses.categorical_crossentropy(np.ones((2, 2)), np.ones((2, 2)), axis=True),
+            ArgumentTypeError,
+            "integer",
+        ),
+        (
+            lambda: losses.MeanSquaredError()(np.ones((4, 3)), np.ones((4, 5))),
+            ShapeError,
+            "mean_squared_error.*same shape",
+        ),
         (lambda: losses.binary_crossentropy(np.ones(4), np.ones((4, 3))), ShapeError, "binary_crossentropy"),
-        (lambda: losses.MeanSquaredError()(np.ones((4, 3)), np.ones((4, 3)), np.ones(3)), ShapeError, "`sample_weight`"),
-        (lambda: losses.CategoricalGeneralizedCrossEntropy(q=1.5), ArgumentError, "`q` must be between 0 and 1"),
-        (lambda: losses.categorical_generalized_cross_entropy(np.ones((4, 3)), np.ones((4, 3)), 0.5), ShapeError, "class num"),
+        (
+            lambda: losses.MeanSquaredError()(np.ones((4, 3)), np.ones((4, 3)), np.ones(3)),
+            ShapeError,
+            "`sample_weight`",
+        ),
+        (
+            lambda: losses.CategoricalGeneralizedCrossEntropy(q=1.5),
+            ArgumentError,
+            "`q` must be between 0 and 1",
+        ),
+        (
+            lambda: losses.categorical_generalized_cross_entropy(np.ones((4, 3)), np.ones((4, 3)), 0.5),
+            ShapeError,
+            "class num",
+        ),
     ],
 )
 def test_errors(run: Callable[[], Any], error: type, message: str) -> None:

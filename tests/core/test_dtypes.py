@@ -94,7 +94,8 @@ def test_rules(rule: Any, kinds: tuple[str, ...], expected: str) -> None:
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ("float32", "float32"), (np.dtype("int8"), "int8"), (np.float16, "float16"), (int, "int32"), (bool, "bool"),
+        ("float32", "float32"), (np.dtype("int8"), "int8"), (np.float16, "float16"), (int, "int32"),
+        (bool, "bool"),
         (float, "float32"), (None, "float32"), ("int", "int32"), (str, "string"), (np.dtype("<U3"), "string"),
         ("torch.float16", "float16"),
     ],

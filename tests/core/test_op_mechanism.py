@@ -51,7 +51,13 @@ def test_python_numbers_are_weak(engine: Any, dtype: str) -> None:
 
 
 def test_data_of_any_kind_becomes_tensors(engine: Any) -> None:
-    for given in ([1.0, 2.0], (1.0, 2.0), np.array([1.0, 2.0]), [np.float32(1), 2.0], engine.make([1.0, 2.0], "float32")):
+    for given in (
+        [1.0, 2.0],
+        (1.0, 2.0),
+        np.array([1.0, 2.0]),
+        [np.float32(1), 2.0],
+        engine.make([1.0, 2.0], "float32"),
+    ):
         result = ops.add(given, [1, 1])
         assert name_of(result) == "float32"
         np.testing.assert_array_equal(engine.to_numpy(result), [2.0, 3.0])
@@ -87,8 +93,6 @@ def test_the_first_tensor_decides_the_engine() -> None:
         assert isinstance(ops.add(np.ones(1, "float32"), 1), np.ndarray)
         for result in (ops.add(x, 1), ops.add(np.ones(1), x), ops.concatenate([np.ones(1), x])):
             assert selection.engine_of(type(result)).name == "jax"
-        v = Variable([1.0])
-    assert isinstance(ops.add(v, 1), np.ndarray) or selection.current().name != "numpy"
 
 
 def test_static_arguments_may_stand_before_tensors(engine: Any, define: Any) -> None:
@@ -137,7 +141,7 @@ def test_the_default_float_type_is_read_anew(engine: Any) -> None:
     assert name_of(ops.exp(x)) == "float32"
 
 
-# -- symbolic ------------------------------------------------------------------------------------------------------------
+# -- symbolic ------------------------------------------------------------------------------------------------
 
 
 def test_symbolic_calls_grow_a_graph(engine: Any) -> None:
@@ -145,7 +149,7 @@ def test_symbolic_calls_grow_a_graph(engine: Any) -> None:
     y = ops.add(x, 1)
     node, index = y.history
     assert (y.shape, y.dtype, index) == ((None, 3), "float32", 0)
-    assert node.inputs == [x] and node.operation.op is OPS["add"]
+    assert node.inputs == [x] and node.operation.op is ops.add.op
     np.testing.assert_array_equal(node.operation(np.ones((1, 3), "float32"), 1), np.full((1, 3), 2.0))
     with recording(False):
         assert ops.add(x, 1).history is None
@@ -172,7 +176,7 @@ def test_broadcast_shapes() -> None:
         broadcast_shapes((2,), (3,))
 
 
-# -- errors --------------------------------------------------------------------------------------------------------------
+# -- errors --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("second", [np.ones((4, 5), "float32"), KerasTensor((4, 5))])

@@ -53,7 +53,11 @@ CONSTRUCTORS = [
     ("Conv2D", {"filters": 3, "kernel_size": 3, "padding": "causal"}, "`padding` must be one of"),
     ("Conv2D", {"filters": 3, "kernel_size": 3, "strides": 2, "dilation_rate": 2}, "can't both be above 1"),
     ("Conv2D", {"filters": 3, "kernel_size": 3, "data_format": "last"}, "`data_format` must be one of"),
-    ("Conv2DTranspose", {"filters": 3, "kernel_size": 3, "output_padding": 1}, "`output_padding` must be below"),
+    (
+        "Conv2DTranspose",
+        {"filters": 3, "kernel_size": 3, "output_padding": 1},
+        "`output_padding` must be below",
+    ),
     ("DepthwiseConv2D", {"kernel_size": 3, "depth_multiplier": 0}, "`depth_multiplier`"),
     ("MaxPooling2D", {"pool_size": 0}, "`pool_size`"),
     ("MinPooling2D", {"padding": "full"}, "`padding` must be one of"),
@@ -77,7 +81,12 @@ CALLS = [
     ("Permute", {"dims": (2, 1)}, (2, 3, 4, 5), "expected its input with 3 dimensions, found 4"),
     ("GroupNormalization", {"groups": 3}, (2, 4), "must divide the number of channels"),
     ("BatchNormalization", {"axis": 3}, (2, 4), "axis=3"),
-    ("EinsumDense", {"equation": "abc,cd->abd", "output_shape": (3, 4)}, (2, 5, 6), "size 5 in the input and 3"),
+    (
+        "EinsumDense",
+        {"equation": "abc,cd->abd", "output_shape": (3, 4)},
+        (2, 5, 6),
+        "size 5 in the input and 3",
+    ),
     ("EinsumDense", {"equation": "abc,cd->abd", "output_shape": (3, 4)}, (2, 5), "'abc'"),
     ("Normalization", {"mean": [1.0, 2.0], "variance": [1.0, 1.0]}, (2, 3), "don't fit"),
     ("Normalization", {"axis": 2}, (2, 3), "axis=(2,)"),
@@ -112,5 +121,5 @@ def test_call(name: str, arguments: dict[str, Any], shape: Any, words: str) -> N
 def test_channels_must_stay() -> None:
     layer = layers.Conv2D(2, 3, name="it")
     layer(np.ones((1, 8, 8, 3), "float32"))
-    with pytest.raises(ValueError, match="'it' .*expected its input with size 3 on axis -1, found 1"):
+    with pytest.raises(ValueError, match=r"'it' .*expected its input with size 3 on axis -1, found 1"):
         layer(np.ones((1, 8, 8, 1), "float32"))

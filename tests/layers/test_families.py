@@ -28,7 +28,7 @@ def scaled(x: Any, by: float = 2.0, training: bool | None = None) -> Any:
     return x * (by if training else 1.0)
 
 
-# -- Lambda ------------------------------------------------------------------------------------------------------------
+# -- Lambda --------------------------------------------------------------------------------------------------
 
 
 def test_lambda_calls_python() -> None:
@@ -50,12 +50,15 @@ def test_lambda_is_saved_by_name_only() -> None:
     assert layers.Lambda.from_config(layers.Lambda(ops.square).get_config()).function is ops.square
     with pytest.raises(ValueError, match="register_keras_serializable"):
         layers.Lambda(lambda x: x).get_config()
-    config["function"] = {"class_name": "__lambda__", "config": {"code": "4wE=", "defaults": None, "closure": None}}
+    config["function"] = {
+        "class_name": "__lambda__",
+        "config": {"code": "4wE=", "defaults": None, "closure": None},
+    }
     with pytest.raises(ValueError, match="never run"):
         layers.Lambda.from_config(config)
 
 
-# -- batch normalization -----------------------------------------------------------------------------------------------
+# -- batch normalization -------------------------------------------------------------------------------------
 
 
 def test_batch_normalization_ignores_masked_steps() -> None:
@@ -90,13 +93,15 @@ def test_moving_statistics_in_a_compiled_step(engine: Any) -> None:
     x = ops.convert_to_tensor(np.random.default_rng(0).normal(2.0, size=(64, 3)).astype("float32"))
     layer.build((None, 3))
     forward = lambda x: ops.sum(ops.square(layer(x, training=True)))  # noqa: E731
-    step = engine.compile(lambda x: value_and_grad(lambda: forward(x), layer.trainable_variables)()[0], layer.variables)
+    step = engine.compile(
+        lambda x: value_and_grad(lambda: forward(x), layer.trainable_variables)()[0], layer.variables
+    )
     step(x)
     step(x)
     np.testing.assert_allclose(layer.moving_mean.numpy(), 0.75 * np.asarray(x).mean(0), rtol=1e-5)
 
 
-# -- noise -------------------------------------------------------------------------------------------------------------
+# -- noise ---------------------------------------------------------------------------------------------------
 
 
 def test_dropout_keeps_the_mean_and_repeats_by_seed() -> None:
@@ -119,7 +124,7 @@ def test_alpha_dropout_keeps_mean_and_variance() -> None:
     assert abs(y.mean()) < 0.02 and abs(y.std() - 1) < 0.02
 
 
-# -- masks, merging, pooling ---------------------------------------------------------------------------------------------
+# -- masks, merging, pooling ---------------------------------------------------------------------------------
 
 
 def test_masks_travel() -> None:
@@ -162,7 +167,7 @@ def test_shared_layers_in_a_model() -> None:
     assert len(model.weights) == 2
 
 
-# -- normalization of data ------------------------------------------------------------------------------------------------
+# -- normalization of data -----------------------------------------------------------------------------------
 
 
 class Batches:
@@ -192,7 +197,9 @@ def test_adapt(source: Any) -> None:
     layer.adapt(source())
     np.testing.assert_allclose(np.asarray(layer.mean)[0], DATA.mean(0), rtol=1e-5)
     np.testing.assert_allclose(np.asarray(layer.variance)[0], DATA.var(0), rtol=1e-4)
-    np.testing.assert_allclose(np.asarray(layer(DATA)), (DATA - DATA.mean(0)) / DATA.std(0), rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(
+        np.asarray(layer(DATA)), (DATA - DATA.mean(0)) / DATA.std(0), rtol=1e-3, atol=1e-5
+    )
     back = layers.Normalization(invert=True)
     back.build((None, 4))
     back.set_weights(layer.get_weights())

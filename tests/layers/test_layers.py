@@ -124,7 +124,7 @@ def plain(config: Any) -> Any:
     return json.loads(json.dumps(config))
 
 
-# -- against the reference ---------------------------------------------------------------------------------------------
+# -- against the reference -----------------------------------------------------------------------------------
 
 
 @rows(COMPARED)
@@ -139,7 +139,7 @@ def test_output_gradients_and_state(case: Case, keras: Any) -> None:
         other.finalize_state()
     inputs = [Variable(a, name="input") for a in listed(x)]
     wanted = [*ours.trainable_variables, *(inputs if case.dtype == "float32" else [])]
-    for training in (False, True) if case.training and flags(other, True) else (False,):
+    for training in (False, True) if case.training else (False,):
 
         def reference(trainable: Any, x: Any, training: bool = training) -> Any:
             fixed = [v.value for v in other.non_trainable_variables]
@@ -154,7 +154,9 @@ def test_output_gradients_and_state(case: Case, keras: Any) -> None:
         differentiate = jax.jit(jax.value_and_grad(reference, argnums=places, has_aux=True))
         (_, (expected, state)), gradients = differentiate([v.value for v in other.trainable_variables], x)
         engine = selection.current()
-        step = engine.compile(lambda f=forward: value_and_grad(f, wanted, has_aux=True)(), [*ours.variables, *inputs])
+        step = engine.compile(
+            lambda f=forward: value_and_grad(f, wanted, has_aux=True)(), [*ours.variables, *inputs]
+        )
         (_, outputs), found = step()
         assert standardize_dtype(outputs.dtype) == standardize_dtype(expected.dtype)
         np.testing.assert_allclose(array(outputs), array(expected), rtol=case.tol, atol=case.tol)
@@ -180,7 +182,10 @@ def test_weights(case: Case, keras: Any) -> None:
     ours, other = make(case, name="it"), theirs(keras, case, name="it")
     ours.build(case.shape), other.build(case.shape)
     for attribute in ("weights", "trainable_weights", "non_trainable_weights"):
-        found = [(w.path, tuple(w.shape), standardize_dtype(w.dtype), w.trainable) for w in getattr(ours, attribute)]
+        found = [
+            (w.path, tuple(w.shape), standardize_dtype(w.dtype), w.trainable)
+            for w in getattr(ours, attribute)
+        ]
         assert found == [(w.path, tuple(w.shape), w.dtype, w.trainable) for w in getattr(other, attribute)]
     assert len(ours.variables) == len(other.variables)
     assert plain(ours.get_build_config()) == plain(other.get_build_config())
@@ -247,12 +252,14 @@ def test_aliases() -> None:
             assert ours is None or registry.lookup(name) is ours, name
 
 
-# -- against itself ----------------------------------------------------------------------------------------------------
+# -- against itself ------------------------------------------------------------------------------------------
 
 
 def unknown_shapes(case: Case) -> list[Any]:
     """Shapes with unknown sizes: the batch alone, and as many as the row allows."""
-    channel = 1 if case.arguments.get("data_format") == "channels_first" or case.arguments.get("axis") == 1 else -1
+    channel = (
+        1 if case.arguments.get("data_format") == "channels_first" or case.arguments.get("axis") == 1 else -1
+    )
 
     def most(shape: tuple[int, ...]) -> tuple[int | None, ...]:
         keep = {channel % len(shape)} if case.unknown == "channels-known" else set()
@@ -280,10 +287,12 @@ def test_symbolic(case: Case) -> None:
 
 @rows()
 def test_compiled(case: Case) -> None:
-    for training in (False, True) if case.training and flags(make(case), True) else (False,):
+    for training in (False, True) if case.training else (False,):
         layer, (y, _, weights) = built(case), eager(case, training)
         step = selection.current().compile(
-            lambda *args, layer=layer, training=training: layer(like(case, list(args)), **flags(layer, training)),
+            lambda *args, layer=layer, training=training: layer(
+                like(case, list(args)), **flags(layer, training)
+            ),
             layer.variables,
         )
         outputs = step(*map(ops.convert_to_tensor, listed(data(case))))
@@ -312,7 +321,7 @@ def test_round_trip(case: Case) -> None:
     assert [w.path for w in copy.weights] == [w.path for w in layer.weights]
 
 
-@rows([case for case in CASES if not case.training])
+@rows([case for case in CASES if case.random])
 def test_noise(case: Case) -> None:
     layer, x = make(case), data(case)
     assert layer.weights == [] and layer.trainable_weights == []

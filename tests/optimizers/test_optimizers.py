@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.optimizers.cases import CASES, Case
 
+from tests.optimizers.cases import CASES, Case
 from triceras import ops, optimizers
 from triceras.core import registry
 from triceras.engine import selection

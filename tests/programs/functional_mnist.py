@@ -37,7 +37,7 @@ callbacks = [
     EarlyStopping(monitor='val_loss', patience=5, restore_best_weights=True),
     ModelCheckpoint('best.keras', monitor='val_accuracy', save_best_only=True),
 ]
-history = model.fit(x_train, y_train, batch_size=64, epochs=8, validation_split=0.1, callbacks=callbacks, verbose=2)
+history = model.fit(x_train, y_train, batch_size=32, epochs=8, validation_split=0.1, callbacks=callbacks, verbose=2)
 test_loss, test_accuracy = model.evaluate(x_test, y_test, verbose=0)
 print(f'Test accuracy: {test_accuracy:.4f}')
 

@@ -51,6 +51,9 @@ def fill(model: Any) -> None:
     for w in model.weights:
         if str(w.dtype).startswith("float"):
             w.assign(random.uniform(0.2, 1.5, tuple(w.shape)).astype("float32"))
+    for layer in model.layers:
+        if hasattr(layer, "finalize_state"):
+            layer.finalize_state()
 
 
 def results(model: Any, x: list[np.ndarray]) -> list[np.ndarray]:

@@ -12,11 +12,13 @@ from triceras.core.errors import TricerasError
 from triceras.version import __version__
 
 app = typer.Typer(
-    name="triceras",
-    help="Triceras: train, look at and use deep-learning models.",
+    help="Train, look at and use deep-learning models.",
+    epilog="Options of a command: triceras COMMAND --help",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
@@ -32,29 +34,52 @@ def common(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Options of the command itself."""
+    pass
 
 
-@app.command()
+@app.command(short_help="Train a network to read handwritten digits.")
 def demo(
-    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data. [default: 5 on MNIST, 60 on digits]")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images a training step.")] = 32,
-    lr: Annotated[float, typer.Option(help="Learning rate of SGD.")] = 0.01,
-    data: Annotated[str, typer.Option(help="auto, mnist or digits (1,797 small digits, no download).")] = "auto",
-    engine: Annotated[str | None, typer.Option(help="Engine to train on. [default: the first one installed]")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of weights, order and dropout.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="Folder for the results. [default: runs/demo-N]")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Passes over the data.", show_default="5 on MNIST, 20 on digits")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Images a training step.")] = 32,
+    lr: Annotated[
+        float | None, typer.Option(metavar="RATE", help="Learning rate of SGD.", show_default="0.01 on MNIST, 0.1 on digits")
+    ] = None,
+    data: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|mnist|digits",
+            help="MNIST, or the 1,797 smaller digits inside scikit-learn, which need no download; "
+            "auto takes MNIST where it can be had.",
+        ),
+    ] = "auto",
+    engine: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Engine to train on.", show_default="the first one installed"),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Decides weights, order of images and dropout.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where results go.", show_default="runs/demo-N")
+    ] = None,
 ) -> None:
-    """Train a convolutional network to read handwritten digits, and look at what it learned."""
+    """Train a convolutional network to read handwritten digits, and see what it learned.
+
+    Writes the model, the history of its training, learning curves and its most doubtful answers into one folder.
+    """
     from triceras.apps.demo import run
 
-    run(epochs=epochs, batch_size=batch_size, learning_rate=lr, data=data, engine=engine, seed=seed, out=out)
+    try:
+        run(epochs=epochs, batch_size=batch_size, learning_rate=lr, data=data, engine=engine, seed=seed, out=out)
+    except KeyboardInterrupt:
+        typer.echo("\nStopped. Results are written only when the training is done.", err=True)
+        raise typer.Exit(130) from None
 
 
 @app.command()
 def summary(
-    model: Annotated[Path, typer.Argument(help="A .keras file.")],
-    expand: Annotated[bool, typer.Option(help="Also show the layers of models inside.")] = False,
+    model: Annotated[Path, typer.Argument(metavar="FILE", help="A saved model, such as model.keras.")],
+    expand: Annotated[bool, typer.Option("--expand", help="Also show the layers of models inside.")] = False,
 ) -> None:
     """Show the layers of a saved model with their shapes and sizes."""
     import triceras as keras
@@ -63,9 +88,9 @@ def summary(
 
 
 def main() -> None:
-    """Run the command; mistakes of use are told in a line, not as a traceback."""
+    """Run the command; mistakes of use are told in words, not as a traceback."""
     try:
-        app()
-    except TricerasError as error:
+        app(prog_name="triceras")
+    except (TricerasError, OSError) as error:
         typer.secho(f"Error: {error}", fg="red", err=True)
         sys.exit(1)

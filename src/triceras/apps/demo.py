@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import csv
+import itertools
+import os
+import shutil
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import triceras as keras
 from triceras.apps import pictures
-from triceras.core.errors import ArgumentError, DataUnavailableError
+from triceras.core.errors import ArgumentError, DataUnavailableError, require, shown
 
-CLASSES = [str(digit) for digit in range(10)]
-EPOCHS = {"mnist": 5, "digits": 60}
+if TYPE_CHECKING:
+    from rich.console import Console
+
+DIGITS = [str(digit) for digit in range(10)]
+USUAL = {"mnist": {"epochs": 5, "learning_rate": 0.01}, "digits": {"epochs": 20, "learning_rate": 0.1}}
+TITLES = {"mnist": "MNIST", "digits": "Digits of scikit-learn"}
+
+Split = tuple[np.ndarray, np.ndarray]
 
 
 def build_model(learning_rate: float) -> Any:
@@ -35,7 +47,8 @@ def build_model(learning_rate: float) -> Any:
             layers.Dense(128, activation="relu"),
             layers.Dropout(0.5),
             layers.Dense(10, activation="softmax"),
-        ]
+        ],
+        name="digit_reader",
     )
     model.compile(
         optimizer=keras.optimizers.SGD(learning_rate), loss="categorical_crossentropy", metrics=["accuracy"]
@@ -43,86 +56,110 @@ def build_model(learning_rate: float) -> Any:
     return model
 
 
-def load_digits(data: str, say: Any) -> tuple[str, tuple[np.ndarray, ...]]:
+def load_images(data: str, console: Console) -> tuple[str, tuple[Split, Split]]:
     """MNIST where it can be had, else the digits inside scikit-learn; says which."""
-    if data not in ("auto", "mnist", "digits"):
-        raise ArgumentError(f"--data must be auto, mnist or digits. Received: {data!r}")
     if data != "digits":
         try:
-            train, test = keras.datasets.mnist.load_data()
-            return "mnist", (*train, *test)
+            return "mnist", keras.datasets.mnist.load_data()
         except DataUnavailableError as error:
             if data == "mnist":
                 raise
-            say(f"[yellow]MNIST isn't here and can't be downloaded[/yellow], so this trains on 1,797 smaller digits.\n[dim]{error}[/dim]\n")
-    train, test = keras.datasets.digits.load_data()
-    return "digits", (*train, *test)
+            console.print("MNIST isn't here, so this trains on 1,797 smaller digits instead.", style="yellow")
+            console.print(str(error), style="dim", markup=False, soft_wrap=True)
+            console.print()
+    return "digits", keras.datasets.digits.load_data()
 
 
-def next_folder(name: str) -> Path:
-    """`runs/name-N` for the first free N."""
-    number = 1
-    while Path("runs", f"{name}-{number}").exists():
-        number += 1
-    return Path("runs", f"{name}-{number}")
+@contextmanager
+def results_folder(out: Path | None) -> Iterator[Path]:
+    """The folder asked for, else the first free `runs/demo-N`; gone again if nothing was written into it."""
+    if out is None:
+        numbered = (Path("runs", f"demo-{number}") for number in itertools.count(1))
+        out = next(path for path in numbered if not path.exists())
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ArgumentError(f"--out: the folder {str(out)!r} can't be made: {error.strerror}.") from error
+    try:
+        yield out
+    finally:
+        with suppress(OSError):
+            out.rmdir()
 
 
 def run(
-    epochs: int | None, batch_size: int, learning_rate: float, data: str, engine: str | None, seed: int, out: Path | None
+    epochs: int | None = None,
+    batch_size: int = 32,
+    learning_rate: float | None = None,
+    data: str = "auto",
+    engine: str | None = None,
+    seed: int = 0,
+    out: Path | None = None,
 ) -> Path:
-    """Train, test, write the run folder; returns the folder."""
+    """Train, test and write the results.
+
+    Args:
+        epochs: passes over the data; None takes what suits the data.
+        batch_size: images a step.
+        learning_rate: of SGD; None takes what suits the data.
+        data: "auto", "mnist" or "digits".
+        engine: name of the engine to train on; None leaves it.
+        seed: of weights, order and dropout.
+        out: folder for the results; None takes the next free one.
+
+    Returns:
+        The folder.
+    """
     from rich.console import Console
 
-    console = Console(highlight=False)
+    if data not in ("auto", "mnist", "digits"):
+        raise ArgumentError(f"--data must be auto, mnist or digits. Received: {shown(data)}")
+    require("matplotlib", "plot", "The demo's pictures")  # said now, not after the training
     if engine:
         keras.use_engine(engine)
     keras.utils.set_random_seed(seed)
-    name, (x_train, y_train, x_test, y_test) = load_digits(data, console.print)
-    epochs = epochs or EPOCHS[name]
-    x_train, x_test = (x[..., None].astype("float32") / 255 for x in (x_train, x_test))
-    console.print(
-        f"[bold]{name}[/bold]: {len(x_train):,} training and {len(x_test):,} test images; "
-        f"{epochs} epochs of SGD({learning_rate:g}), batch {batch_size}, on {keras.backend.backend()}.\n"
-    )
-    model = build_model(learning_rate)
-    model.summary()
-    folder = out or next_folder("demo")
-    folder.mkdir(parents=True, exist_ok=True)
+    console = Console(highlight=False)
+    with results_folder(out) as folder:
+        name, (train, test) = load_images(data, console)
+        epochs = epochs or USUAL[name]["epochs"]
+        model = build_model(learning_rate or USUAL[name]["learning_rate"])
+        console.print(f"[bold]{TITLES[name]}[/]: {len(train[0]):,} images to train on, {len(test[0]):,} to test on")
+        console.print(
+            f"[bold]Training[/]: {epochs} epochs of SGD({float(model.optimizer.learning_rate):g}) in batches of "
+            f"{batch_size}, on {keras.config.backend()}\n"
+        )
+        model.summary()
+        console.print()
+        history, probabilities = train_and_test(model, train, test, epochs, batch_size, console)
+        model.save(folder / "model.keras")
+        write_history(folder / "history.csv", history)
+        pictures.learning_curves(history, folder / "curves.png")
+        pictures.contact_sheet(*test, probabilities, DIGITS, folder / "predictions.png")
+    show_results(console, folder, epochs)
+    return folder
 
+
+def train_and_test(
+    model: Any, train: Split, test: Split, epochs: int, batch_size: int, console: Console
+) -> tuple[dict[str, list[float]], np.ndarray]:
+    """The history of the training and the probabilities (n, 10) predicted for the test images."""
+    (x_train, y_train), (x_test, y_test) = ((prepared(x), keras.utils.to_categorical(y, 10)) for x, y in (train, test))
     began = time.perf_counter()
-    history = model.fit(
-        x_train,
-        keras.utils.to_categorical(y_train, 10),
-        batch_size=batch_size,
-        epochs=epochs,
-        validation_data=(x_test, keras.utils.to_categorical(y_test, 10)),
-    ).history
+    fitted = model.fit(x_train, y_train, batch_size, epochs, validation_data=(x_test, y_test))
     seconds = time.perf_counter() - began
-
     probabilities = model.predict(x_test, batch_size=256, verbose=0)
     predicted = probabilities.argmax(axis=1)
-    accuracy = float((predicted == y_test).mean())
-    confusion = np.zeros((10, 10), int)
-    np.add.at(confusion, (y_test.astype(int), predicted), 1)
-    show_confusion(console, confusion)
+    show_confusion(console, test[1], predicted)
     console.print(
-        f"\n[bold green]Test accuracy {accuracy:.2%}[/bold green] after {epochs} epochs "
-        f"({seconds:.0f} s, {seconds / epochs:.1f} s an epoch).\n"
+        f"[bold green]Test accuracy {(predicted == test[1]).mean():.2%}[/] after {epochs} epochs "
+        f"in {seconds:.0f} s ({seconds / epochs:.1f} s each)\n"
     )
+    return fitted.history, probabilities
 
-    model.save(folder / "model.keras")
-    write_history(folder / "history.csv", history)
-    pictures.learning_curves(history, folder / "curves.png")
-    pictures.contact_sheet(x_test[..., 0], y_test, probabilities, CLASSES, folder / "predictions.png")
-    console.print(f"Written to [bold]{folder}[/bold]: model.keras, history.csv, curves.png, predictions.png")
-    console.print(
-        "\nWhat next:\n"
-        f"  look at the pictures in {folder}\n"
-        f"  triceras summary {folder / 'model.keras'}\n"
-        "  triceras demo --epochs 10 --lr 0.05     train longer or faster\n"
-        f"  python -c \"import triceras as keras; model = keras.models.load_model('{folder / 'model.keras'}')\""
-    )
-    return folder
+
+def prepared(images: np.ndarray) -> np.ndarray:
+    """Bytes (n, 28, 28) as the network takes them."""
+    return images[..., None].astype("float32") / 255
 
 
 def write_history(path: Path, history: dict[str, list[float]]) -> None:
@@ -133,18 +170,39 @@ def write_history(path: Path, history: dict[str, list[float]]) -> None:
         writer.writerows([epoch, *values] for epoch, values in enumerate(zip(*history.values(), strict=True), 1))
 
 
-def show_confusion(console: Any, confusion: np.ndarray) -> None:
+def show_confusion(console: Console, labels: np.ndarray, predicted: np.ndarray) -> None:
     """A table of true digits against predicted ones."""
+    from rich import box
     from rich.table import Table
 
-    table = Table(title="True digit (rows) and what was read (columns)", header_style="bold")
-    table.add_column("")
-    for label in CLASSES:
-        table.add_column(label, justify="right")
-    table.add_column("right", justify="right")
-    for label, row in zip(CLASSES, confusion, strict=True):
-        cells = [
-            f"[green]{n}[/green]" if str(i) == label else (f"[red]{n}[/red]" if n else "[dim]·[/dim]") for i, n in enumerate(row)
-        ]
-        table.add_row(f"[bold]{label}[/bold]", *cells, f"{row[int(label)] / max(row.sum(), 1):.1%}")
+    counts = np.zeros((10, 10), int)
+    np.add.at(counts, (labels.astype(int), predicted), 1)
+    title = "What each digit (row) was read as (column)"
+    table = Table(title=title, title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1))
+    for heading in ("", *DIGITS, "right"):
+        table.add_column(heading, justify="right", header_style="bold")
+    for digit, row in enumerate(counts):
+        cells = [f"[red]{n}[/]" if n else "[dim]·[/]" for n in row]
+        cells[digit] = f"[green]{row[digit]}[/]"
+        table.add_row(f"[bold]{digit}[/]", *cells, f"{row[digit] / max(row.sum(), 1):.1%}")
+    console.print()
     console.print(table)
+
+
+def show_results(console: Console, folder: Path, epochs: int) -> None:
+    """What was written, and what can be done with it."""
+    command = "triceras" if shutil.which("triceras") else f"{os.path.relpath(sys.executable)} -m triceras"
+    text = f"""\
+[bold]Written to {folder}/[/]
+  model.keras       the trained network
+  history.csv       loss and accuracy of each epoch
+  curves.png        the same, drawn
+  predictions.png   the test images it was most in doubt about
+
+[bold]What next[/]
+  {command} summary {folder / "model.keras"}
+  {command} demo --epochs {2 * epochs}      train longer; --help shows more
+In Python
+  import triceras as keras
+  model = keras.models.load_model("{(folder / "model.keras").as_posix()}")"""
+    console.print(text, soft_wrap=True)

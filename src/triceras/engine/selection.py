@@ -40,7 +40,8 @@ def get(name: str) -> Engine:
     engine = _loaded.get(name)
     if engine is None:
         if name not in MODULES:
-            raise NotFoundError(f"Unknown engine {name!r}. Engines are: {', '.join(MODULES)}.")
+            later = " It is planned, but not part of this version yet." if name in PREFERENCE else ""
+            raise NotFoundError(f"Unknown engine {name!r}.{later} Engines are: {', '.join(MODULES)}.")
         if not installed(name):
             raise EngineMissingError(
                 f"The engine {name!r} needs the library `{LIBRARIES[name]}`, which isn't installed. "

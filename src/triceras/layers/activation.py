@@ -53,7 +53,11 @@ class ReLU(ActivationLayer):
     """
 
     def __init__(
-        self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs: Any
+        self,
+        max_value: float | None = None,
+        negative_slope: float = 0.0,
+        threshold: float = 0.0,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.max_value = None if max_value is None else arguments.number(self, "max_value", max_value, 0)
@@ -121,7 +125,11 @@ class PReLU(ActivationLayer):
         shared = self.shared_axes or ()
         shape = [1 if axis in shared else size for axis, size in enumerate(input_shape)]
         self.alpha = weights.add(self, "alpha", shape[1:])
-        axes = {axis: size for axis, size in enumerate(input_shape) if axis and axis not in shared} if shared else None
+        axes = (
+            {axis: size for axis, size in enumerate(input_shape) if axis and axis not in shared}
+            if shared
+            else None
+        )
         self.input_spec = InputSpec(ndim=len(input_shape), axes=axes)
 
     def call(self, inputs: Any) -> Any:
@@ -173,6 +181,8 @@ class Softmax(ActivationLayer):
             return ops.softmax(inputs, axis=axis)
         mask = ops.cast(mask, "bool")
         dtype = standardize_dtype(inputs.dtype)
-        lowest = -65500.0 if dtype == "float16" else -1e38  # finite, so that a row without entries gives no NaN
+        lowest = (
+            -65500.0 if dtype == "float16" else -1e38
+        )  # finite, so that a row without entries gives no NaN
         result = ops.softmax(ops.where(mask, inputs, ops.cast(lowest, dtype)), axis=axis)
         return ops.where(mask, result, ops.zeros_like(result))

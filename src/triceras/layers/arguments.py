@@ -33,11 +33,18 @@ def counts(owner: Any, name: str, value: Any, rank: int, least: int = 1) -> tupl
     except ArgumentError:
         pass
     kind = "positive integers" if least == 1 else f"integers from {least} on"
-    raise ArgumentError(f"{_label(owner)}: `{name}` must be one integer or {rank} {kind}. Received: {shown(value)}")
+    raise ArgumentError(
+        f"{_label(owner)}: `{name}` must be one integer or {rank} {kind}. Received: {shown(value)}"
+    )
 
 
 def number(
-    owner: Any, name: str, value: Any, least: float = -math.inf, most: float = math.inf, above: float = -math.inf
+    owner: Any,
+    name: str,
+    value: Any,
+    least: float = -math.inf,
+    most: float = math.inf,
+    above: float = -math.inf,
 ) -> Any:
     """A real number within limits; it is returned as it was given."""
     try:
@@ -48,14 +55,18 @@ def number(
         failed = None
     limits = [f"from {least:g}"] * (least > -math.inf) + [f"above {above:g}"] * (above > -math.inf)
     limits += [f"{'to' if limits else 'up to'} {most:g}"] * (most < math.inf)
-    raise _error(failed, f"{_label(owner)}: `{name}` must be a number {' '.join(limits)}. Received: {shown(value)}")
+    raise _error(
+        failed, f"{_label(owner)}: `{name}` must be a number {' '.join(limits)}. Received: {shown(value)}"
+    )
 
 
 def choice(owner: Any, name: str, value: Any, allowed: Sequence[str]) -> str:
     """One of some words, in lower case."""
     found = value.lower() if isinstance(value, str) else value
     if found not in allowed:
-        raise ArgumentError(f"{_label(owner)}: `{name}` must be one of {tuple(allowed)}. Received: {shown(value)}")
+        raise ArgumentError(
+            f"{_label(owner)}: `{name}` must be one of {tuple(allowed)}. Received: {shown(value)}"
+        )
     return found
 
 
@@ -70,11 +81,12 @@ def axes(owner: Any, name: str, value: Any) -> list[int]:
 
 
 def pairs(owner: Any, name: str, value: Any, rank: int) -> tuple[tuple[int, int], ...]:
-    """Cells before and after each of `rank` axes: from one number, one for each axis, or a pair for each axis."""
+    """Cells before and after each axis: from one number, one for each axis, or a pair for each axis."""
     items = tuple(value) if isinstance(value, (list, tuple)) else (value,) * rank
     if len(items) != rank:
         raise ArgumentError(
-            f"{_label(owner)}: `{name}` must be one number, {rank} numbers or {rank} pairs. Received: {shown(value)}"
+            f"{_label(owner)}: `{name}` must be one number, {rank} numbers or {rank} pairs. Received: "
+            f"{shown(value)}"
         )
     return tuple(counts(owner, name, item, 2, least=0) for item in items)  # type: ignore[misc]
 

@@ -52,7 +52,8 @@ class Convolution(Spatial):
         channels = input_shape[self.channel_axis]
         if channels is None:
             raise ShapeError(
-                f"Layer {self.path!r} ({type(self).__name__}) must know the number of channels, axis {self.channel_axis} of "
+                f"Layer {self.path!r} ({type(self).__name__}) must know the number of channels, axis "
+                f"{self.channel_axis} of "
                 f"its input. Received shape {tuple(input_shape)}."
             )
         self.input_spec = InputSpec(ndim=self.rank + 2, axes={self.channel_axis: channels})
@@ -79,7 +80,7 @@ class Convolution(Spatial):
         return self.activation(x)
 
 
-# -- plain -------------------------------------------------------------------------------------------------------------
+# -- plain ---------------------------------------------------------------------------------------------------
 
 
 class Conv(Convolution):
@@ -95,7 +96,8 @@ class Conv(Convolution):
         groups: parts of the channels that are convolved apart; it divides `filters` and the input's channels.
         activation: name or function; none if not given.
         use_bias: whether to add a bias.
-        kernel_initializer: first values of the kernel, of shape `(*kernel_size, channels // groups, filters)`.
+        kernel_initializer: first values of the kernel, of shape `(*kernel_size, channels // groups,
+            filters)`.
         bias_initializer: first values of the bias.
         kernel_regularizer: penalty on the kernel.
         bias_regularizer: penalty on the bias.
@@ -126,13 +128,15 @@ class Conv(Convolution):
     ) -> None:
         super().__init__(
             kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias,
-            bias_initializer, bias_regularizer, bias_constraint, activity_regularizer=activity_regularizer, **kwargs,
+            bias_initializer, bias_regularizer, bias_constraint,
+            activity_regularizer=activity_regularizer, **kwargs,
         )  # fmt: skip
         self.filters = arguments.count(self, "filters", filters)
         self.groups = arguments.count(self, "groups", groups)
         if self.filters % self.groups:
             raise ArgumentError(
-                f"{type(self).__name__}(): `groups` must divide `filters`. Received: groups={groups}, filters={filters}"
+                f"{type(self).__name__}(): `groups` must divide `filters`. Received: groups={groups}, "
+                f"filters={filters}"
             )
         weights.configure(self, "kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
 
@@ -140,7 +144,8 @@ class Conv(Convolution):
         channels = self._channels(input_shape)
         if channels % self.groups:
             raise ShapeError(
-                f"Layer {self.path!r} ({type(self).__name__}) has groups={self.groups}, which must divide the number of the "
+                f"Layer {self.path!r} ({type(self).__name__}) has groups={self.groups}, which must divide "
+                "the number of the "
                 f"input's channels. Received {channels} channels in shape {tuple(input_shape)}."
             )
         self.kernel = weights.add(self, "kernel", (*self.kernel_size, channels // self.groups, self.filters))
@@ -179,14 +184,14 @@ class Conv2D(Conv, rank=2):
 
 @export("layers.Conv3D", "layers.Convolution3D")
 class Conv3D(Conv, rank=3):
-    """Convolution of volumes: `(batch, depth, rows, columns, channels)`, of which `filters` channels are made.
+    """Convolution of volumes `(batch, depth, rows, columns, channels)`; `filters` channels are made.
 
     >>> Conv3D(4, (1, 3, 3))(ops.ones((2, 4, 8, 8, 3))).shape
     (2, 4, 6, 6, 4)
     """
 
 
-# -- transposed --------------------------------------------------------------------------------------------------------
+# -- transposed ----------------------------------------------------------------------------------------------
 
 
 class ConvTranspose(Convolution):
@@ -197,7 +202,8 @@ class ConvTranspose(Convolution):
         kernel_size: size of the windows, one number or one for each axis.
         strides: factors by which the input grows.
         padding: "valid" or "same", in any case.
-        output_padding: cells added at the end of each axis, fewer than `strides`; follows from the padding if not given.
+        output_padding: cells added at the end of each axis, fewer than `strides`; follows from the padding
+            if not given.
         data_format: layout of the input.
         dilation_rate: distance between the cells of a window.
         activation: name or function; none if not given.
@@ -233,7 +239,8 @@ class ConvTranspose(Convolution):
     ) -> None:
         super().__init__(
             kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias,
-            bias_initializer, bias_regularizer, bias_constraint, activity_regularizer=activity_regularizer, **kwargs,
+            bias_initializer, bias_regularizer, bias_constraint,
+            activity_regularizer=activity_regularizer, **kwargs,
         )  # fmt: skip
         self.filters = arguments.count(self, "filters", filters)
         self.output_padding = None
@@ -241,13 +248,16 @@ class ConvTranspose(Convolution):
             self.output_padding = arguments.counts(self, "output_padding", output_padding, self.rank, least=0)
             if any(p >= s for p, s in zip(self.output_padding, self.strides, strict=True)):
                 raise ArgumentError(
-                    f"{type(self).__name__}(): `output_padding` must be below `strides`, {self.strides}, on each axis. "
+                    f"{type(self).__name__}(): `output_padding` must be below `strides`, {self.strides}, on "
+                    "each axis. "
                     f"Received: {self.output_padding}"
                 )
         weights.configure(self, "kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
 
     def build(self, input_shape: Shape) -> None:
-        self.kernel = weights.add(self, "kernel", (*self.kernel_size, self.filters, self._channels(input_shape)))
+        self.kernel = weights.add(
+            self, "kernel", (*self.kernel_size, self.filters, self._channels(input_shape))
+        )
         self._add_bias(self.filters)
 
     def call(self, inputs: Any) -> Any:
@@ -267,7 +277,7 @@ class Conv1DTranspose(ConvTranspose, rank=1):
 
 @export("layers.Conv2DTranspose", "layers.Convolution2DTranspose")
 class Conv2DTranspose(ConvTranspose, rank=2):
-    """Transposed convolution of images: `(batch, rows, columns, channels)` to `(batch, new_rows, new_columns, filters)`.
+    """Transposed convolution of images `(batch, rows, columns, channels)`; `filters` channels are made.
 
     >>> Conv2DTranspose(4, 3, strides=2, padding="same")(ops.ones((2, 8, 8, 3))).shape
     (2, 16, 16, 4)
@@ -276,7 +286,7 @@ class Conv2DTranspose(ConvTranspose, rank=2):
 
 @export("layers.Conv3DTranspose", "layers.Convolution3DTranspose")
 class Conv3DTranspose(ConvTranspose, rank=3):
-    """Transposed convolution of volumes: `(batch, depth, rows, columns, channels)`, of which `filters` channels are made.
+    """Transposed convolution of volumes `(batch, depth, rows, columns, channels)`; `filters` channels are made.
 
     >>> Conv3DTranspose(4, 3)(ops.ones((2, 4, 4, 4, 3))).shape
     (2, 6, 6, 6, 4)
@@ -303,13 +313,13 @@ class Conv3DTranspose(ConvTranspose, rank=3):
         **kwargs: Any,
     ) -> None:  # the reference's order of `data_format` and `output_padding` is another one here
         super().__init__(
-            filters, kernel_size, strides, padding, output_padding, data_format, dilation_rate, activation, use_bias,
-            kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer,
+            filters, kernel_size, strides, padding, output_padding, data_format, dilation_rate, activation,
+            use_bias, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer,
             kernel_constraint, bias_constraint, **kwargs,
         )  # fmt: skip
 
 
-# -- channel by channel ------------------------------------------------------------------------------------------------
+# -- channel by channel --------------------------------------------------------------------------------------
 
 
 class DepthwiseConv(Convolution):
@@ -324,7 +334,8 @@ class DepthwiseConv(Convolution):
         dilation_rate: distance between the cells of a window.
         activation: name or function; none if not given.
         use_bias: whether to add a bias.
-        depthwise_initializer: first values of the kernel, of shape `(*kernel_size, channels, depth_multiplier)`.
+        depthwise_initializer: first values of the kernel, of shape `(*kernel_size, channels,
+            depth_multiplier)`.
         bias_initializer: first values of the bias.
         depthwise_regularizer: penalty on the kernel.
         bias_regularizer: penalty on the bias.
@@ -354,14 +365,19 @@ class DepthwiseConv(Convolution):
     ) -> None:
         super().__init__(
             kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias,
-            bias_initializer, bias_regularizer, bias_constraint, activity_regularizer=activity_regularizer, **kwargs,
+            bias_initializer, bias_regularizer, bias_constraint,
+            activity_regularizer=activity_regularizer, **kwargs,
         )  # fmt: skip
         self.depth_multiplier = arguments.count(self, "depth_multiplier", depth_multiplier)
-        weights.configure(self, "depthwise", depthwise_initializer, depthwise_regularizer, depthwise_constraint)
+        weights.configure(
+            self, "depthwise", depthwise_initializer, depthwise_regularizer, depthwise_constraint
+        )
 
     def build(self, input_shape: Shape) -> None:
         channels = self._channels(input_shape)
-        self.kernel = weights.add(self, "depthwise", (*self.kernel_size, channels, self.depth_multiplier), "kernel")
+        self.kernel = weights.add(
+            self, "depthwise", (*self.kernel_size, channels, self.depth_multiplier), "kernel"
+        )
         self._add_bias(channels * self.depth_multiplier)
 
     def call(self, inputs: Any) -> Any:
@@ -401,8 +417,10 @@ class SeparableConv(Convolution):
         depth_multiplier: channels between the two stages for each input channel.
         activation: name or function; none if not given.
         use_bias: whether to add a bias.
-        depthwise_initializer: first values of the first kernel, of shape `(*kernel_size, channels, depth_multiplier)`.
-        pointwise_initializer: first values of the second kernel, of shape `(1, ..., channels * depth_multiplier, filters)`.
+        depthwise_initializer: first values of the first kernel, of shape `(*kernel_size, channels,
+            depth_multiplier)`.
+        pointwise_initializer: first values of the second kernel, of shape `(1, ..., channels *
+            depth_multiplier, filters)`.
         bias_initializer: first values of the bias.
         depthwise_regularizer: penalty on the first kernel.
         pointwise_regularizer: penalty on the second kernel.
@@ -438,12 +456,17 @@ class SeparableConv(Convolution):
     ) -> None:
         super().__init__(
             kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias,
-            bias_initializer, bias_regularizer, bias_constraint, activity_regularizer=activity_regularizer, **kwargs,
+            bias_initializer, bias_regularizer, bias_constraint,
+            activity_regularizer=activity_regularizer, **kwargs,
         )  # fmt: skip
         self.filters = arguments.count(self, "filters", filters)
         self.depth_multiplier = arguments.count(self, "depth_multiplier", depth_multiplier)
-        weights.configure(self, "depthwise", depthwise_initializer, depthwise_regularizer, depthwise_constraint)
-        weights.configure(self, "pointwise", pointwise_initializer, pointwise_regularizer, pointwise_constraint)
+        weights.configure(
+            self, "depthwise", depthwise_initializer, depthwise_regularizer, depthwise_constraint
+        )
+        weights.configure(
+            self, "pointwise", pointwise_initializer, pointwise_regularizer, pointwise_constraint
+        )
 
     def build(self, input_shape: Shape) -> None:
         channels = self._channels(input_shape)
@@ -470,7 +493,7 @@ class SeparableConv1D(SeparableConv, rank=1):
 
 @export("layers.SeparableConv2D", "layers.SeparableConvolution2D")
 class SeparableConv2D(SeparableConv, rank=2):
-    """Depthwise separable convolution: `(batch, rows, columns, channels)` to `(batch, new_rows, new_columns, filters)`.
+    """Depthwise separable convolution of images `(batch, rows, columns, channels)`.
 
     >>> SeparableConv2D(4, 3)(ops.ones((2, 8, 8, 3))).shape
     (2, 6, 6, 4)

@@ -24,7 +24,8 @@ from triceras.layers.input_spec import InputSpec
 class Dense(Layer):
     """Every output is a weighted sum of all inputs: `activation(inputs @ kernel + bias)`.
 
-    Takes `(batch, ..., size)` and returns `(batch, ..., units)`. `lora_rank`, `lora_alpha` and `quantization_config`
+    Takes `(batch, ..., size)` and returns `(batch, ..., units)`. `lora_rank`, `lora_alpha` and
+    `quantization_config`
     must be None.
 
     Args:
@@ -64,7 +65,9 @@ class Dense(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        arguments.unavailable(self, lora_rank=lora_rank, lora_alpha=lora_alpha, quantization_config=quantization_config)
+        arguments.unavailable(
+            self, lora_rank=lora_rank, lora_alpha=lora_alpha, quantization_config=quantization_config
+        )
         self.units = arguments.count(self, "units", units)
         self.activation = activations.get(activation)
         self.use_bias = bool(use_bias)
@@ -95,7 +98,8 @@ class EinsumDense(Layer):
 
     Args:
         equation: such as "abc,cd->abd"; the input and the output may begin or end with "...".
-        output_shape: sizes of the output without the batch (and without what "..." stands for); None entries follow from
+        output_shape: sizes of the output without the batch (and without what "..." stands for); None entries
+            follow from
             the input.
         activation: name or function; none if not given.
         bias_axes: letters of the output's axes that the bias has; no bias if not given.
@@ -139,7 +143,9 @@ class EinsumDense(Layer):
             quantization_config=quantization_config,
         )
         self.equation = equation
-        self.partial_output_shape = (output_shape,) if isinstance(output_shape, int) else standardize_shape(output_shape)
+        self.partial_output_shape = (
+            (output_shape,) if isinstance(output_shape, int) else standardize_shape(output_shape)
+        )
         self.activation = activations.get(activation)
         self.bias_axes = bias_axes
         weight_kinds.configure(self, "kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
@@ -148,23 +154,25 @@ class EinsumDense(Layer):
 
     def _check_equation(self) -> None:
         """Split the equation into the axes of input, kernel and output, and find where "..." stands."""
-        found = _EQUATION.fullmatch(self.equation.replace(" ", "")) if isinstance(self.equation, str) else None
-        if found is None or (found[1] or found[3]) != (found[5] or found[7]) or (found[1] and found[3]):
+        found = _EQUATION.fullmatch(str(self.equation).replace(" ", ""))
+        if found is None or (found[1], found[3]) != (found[5], found[7]) or (found[1] and found[3]):
             raise ArgumentError(
-                f'EinsumDense(): `equation` must look like "abc,cd->abd", with "..." at the same end of the input and the '
-                f"output or nowhere. Received: {shown(self.equation)}"
+                'EinsumDense(): `equation` must look like "abc,cd->abd", with "..." at the same end of the input '
+                f"and the output or nowhere. Received: {shown(self.equation)}"
             )
         self._input_axes, self._kernel_axes, self._output_axes = found[2], found[4], found[6]
         self._open = "left" if found[1] else "right" if found[3] else None
         for axis in self._output_axes:
             if axis not in self._input_axes + self._kernel_axes:
                 raise ArgumentError(
-                    f"EinsumDense(): the output's axis {axis!r} of {self.equation!r} is neither the input's nor the kernel's."
+                    f"EinsumDense(): the output's axis {axis!r} of {self.equation!r} is neither the input's "
+                    "nor the kernel's."
                 )
         unknown = sorted(set(self.bias_axes or "") - set(self._output_axes))
         if unknown:
             raise ArgumentError(
-                f"EinsumDense(): `bias_axes` must be axes of the output {self._output_axes!r}. Received: {self.bias_axes!r}"
+                f"EinsumDense(): `bias_axes` must be axes of the output {self._output_axes!r}. Received: "
+                f"{self.bias_axes!r}"
             )
 
     def build(self, input_shape: Shape) -> None:
@@ -172,23 +180,24 @@ class EinsumDense(Layer):
         if len(input_shape) < rank or (self._open is None and len(input_shape) != rank):
             raise ShapeError(
                 f"Layer {self.path!r} (EinsumDense) expected an input with axes {self._input_axes!r}"
-                f"{' and more' if self._open else ''}, as its equation says. Received shape {tuple(input_shape)}."
+                f"{' and more' if self._open else ''}, as its equation says. Received shape "
+                f"{tuple(input_shape)}."
             )
         named = input_shape[len(input_shape) - rank :] if self._open == "left" else input_shape[:rank]
         sizes = dict(zip(self._input_axes, named, strict=True))
-        output = self._output_axes if self._open == "left" else self._output_axes[self._open is None :]
+        output = self._output_axes if self._open == "left" else self._output_axes[1:]  # without the batch
         wanted = self.partial_output_shape
-        if self._open == "right":  # the batch is among the named axes
-            output = output[1:]
         if len(wanted) > len(output) or (len(wanted) < len(output) and self._open != "left"):
             raise ShapeError(
-                f"Layer {self.path!r} (EinsumDense): `output_shape` must have {len(output)} sizes, for the axes {output!r}. "
+                f"Layer {self.path!r} (EinsumDense): `output_shape` must have {len(output)} sizes, for the "
+                f"axes {output!r}. "
                 f"Received: {wanted}"
             )
         for axis, size in zip(output[len(output) - len(wanted) :], wanted, strict=True):
             if size is not None and sizes.get(axis) not in (None, size):
                 raise ShapeError(
-                    f"Layer {self.path!r} (EinsumDense): axis {axis!r} has size {sizes[axis]} in the input and {size} in "
+                    f"Layer {self.path!r} (EinsumDense): axis {axis!r} has size {sizes[axis]} in the input "
+                    f"and {size} in "
                     "`output_shape`."
                 )
             sizes[axis] = sizes.get(axis) if size is None else size
@@ -207,14 +216,19 @@ class EinsumDense(Layer):
         return self.activation(x)
 
     def get_config(self) -> dict[str, Any]:
-        return {"activity_regularizer": None} | super().get_config() | {"output_shape": self.partial_output_shape}
+        return (
+            {"activity_regularizer": None}
+            | super().get_config()
+            | {"output_shape": self.partial_output_shape}
+        )
 
 
 @export("layers.Embedding")
 class Embedding(Layer):
     """A vector of weights for each integer: turns indices of any shape `(...)` into `(..., output_dim)`.
 
-    `lora_rank`, `lora_alpha` and `quantization_config` must be None. Indices are not checked; those out of range give
+    `lora_rank`, `lora_alpha` and `quantization_config` must be None. Indices are not checked; those out of
+    range give
     what the engine makes of them.
 
     Args:
@@ -250,18 +264,25 @@ class Embedding(Layer):
         if input_length is not None:
             kwargs.setdefault("input_shape", (input_length,))
         super().__init__(**kwargs)
-        arguments.unavailable(self, lora_rank=lora_rank, lora_alpha=lora_alpha, quantization_config=quantization_config)
+        arguments.unavailable(
+            self, lora_rank=lora_rank, lora_alpha=lora_alpha, quantization_config=quantization_config
+        )
         self.input_dim = arguments.count(self, "input_dim", input_dim)
         self.output_dim = arguments.count(self, "output_dim", output_dim)
-        weight_kinds.configure(self, "embeddings", embeddings_initializer, embeddings_regularizer, embeddings_constraint)
+        weight_kinds.configure(
+            self, "embeddings", embeddings_initializer, embeddings_regularizer, embeddings_constraint
+        )
         self.mask_zero = self.supports_masking = bool(mask_zero)
         self.autocast = False  # indices stay exact
         self._initial = None
         if weights is not None:
-            array = np.asarray(weights[0] if isinstance(weights, (list, tuple)) and len(weights) == 1 else weights)
+            array = np.asarray(
+                weights[0] if isinstance(weights, (list, tuple)) and len(weights) == 1 else weights
+            )
             if array.shape != (self.input_dim, self.output_dim):
                 raise ShapeError(
-                    f"Embedding(): `weights` must have shape {(self.input_dim, self.output_dim)}. Received: {array.shape}"
+                    f"Embedding(): `weights` must have shape {(self.input_dim, self.output_dim)}. Received: "
+                    f"{array.shape}"
                 )
             self._initial = array
 
@@ -303,7 +324,7 @@ class Identity(Layer):
 
 @export("layers.Masking")
 class Masking(Layer):
-    """Marks the steps of `(batch, steps, features)` in which all features have one value, for later layers to ignore.
+    """Tells later layers to ignore steps of `(batch, steps, features)` in which all features have one value.
 
     Args:
         mask_value: the value that marks a step; marked steps become 0.
@@ -330,13 +351,16 @@ class Masking(Layer):
 class Lambda(Layer):
     """Makes a layer of a function of a tensor.
 
-    The function must hold no weights; write a `Layer` for that. A model with it can be saved if the function is public
-    (such as `ops.square`) or registered with `register_keras_serializable`; code is never put into files or run from
+    The function must hold no weights; write a `Layer` for that. A model with it can be saved if the function
+    is public
+    (such as `ops.square`) or registered with `register_keras_serializable`; code is never put into files or
+    run from
     them.
 
     Args:
         function: called with the inputs, with `mask` and `training` if it takes them, and with `arguments`.
-        output_shape: shape of the output without the batch, or a function of the input's shape; found out if not given.
+        output_shape: shape of the output without the batch, or a function of the input's shape; found out if
+            not given.
         mask: mask of the output, or a function of the inputs and their mask.
         arguments: further keyword arguments of the function.
 
@@ -387,7 +411,10 @@ class Lambda(Layer):
 
     @classmethod
     def from_config(
-        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None, safe_mode: bool | None = None
+        cls,
+        config: dict[str, Any],
+        custom_objects: dict[str, Any] | None = None,
+        safe_mode: bool | None = None,
     ) -> Lambda:
         """Make a layer from what `get_config` returned. It is always safe: code in a config is refused."""
         from triceras.saving.objects import CustomObjectScope, get_registered_object, public_function
@@ -395,8 +422,14 @@ class Lambda(Layer):
         config = dict(config)
         data = config.get("function")
         with CustomObjectScope(custom_objects or {}):
-            if isinstance(data, dict) and data.get("class_name") == "function" and isinstance(data.get("config"), str):
-                known = get_registered_object(data["config"]) or public_function(data["config"], ("activations", "ops"))
+            if (
+                isinstance(data, dict)
+                and data.get("class_name") == "function"
+                and isinstance(data.get("config"), str)
+            ):
+                known = get_registered_object(data["config"]) or public_function(
+                    data["config"], ("activations", "ops")
+                )
                 config["function"] = known or data
             return super().from_config(config)
 
@@ -405,7 +438,8 @@ class Lambda(Layer):
             return super().get_config()
         except ArgumentError as error:
             raise ArgumentError(
-                f"Layer {self.path!r} (Lambda) can't be saved: {shown(self.function, 80)} has no name that a file could "
+                f"Layer {self.path!r} (Lambda) can't be saved: {shown(self.function, 80)} has no name that "
+                "a file could "
                 "hold, and code is never stored. Write it as a function with `def` and decorate it with "
                 "`@register_keras_serializable()`, or make it a Layer."
             ) from error

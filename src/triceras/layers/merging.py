@@ -15,7 +15,11 @@ from triceras.layers.base import Layer
 
 
 def _is_shapes(value: Any) -> bool:
-    return isinstance(value, (list, tuple)) and all(isinstance(item, (list, tuple)) for item in value) and len(value) > 0
+    return (
+        isinstance(value, (list, tuple))
+        and all(isinstance(item, (list, tuple)) for item in value)
+        and len(value) > 0
+    )
 
 
 class Merge(Layer):
@@ -30,12 +34,14 @@ class Merge(Layer):
     def build(self, input_shape: Sequence[Shape]) -> None:
         if not _is_shapes(input_shape):
             raise ArgumentError(
-                f"Layer {self.path!r} ({type(self).__name__}) takes a list of tensors. Received shape {shown(input_shape)}."
+                f"Layer {self.path!r} ({type(self).__name__}) takes a list of tensors. Received shape "
+                f"{shown(input_shape)}."
             )
         if len(input_shape) < self.least or (self.most is not None and len(input_shape) > self.most):
             wanted = f"exactly {self.least}" if self.least == self.most else f"at least {self.least}"
             raise ArgumentError(
-                f"Layer {self.path!r} ({type(self).__name__}) takes {wanted} tensors. Received {len(input_shape)}."
+                f"Layer {self.path!r} ({type(self).__name__}) takes {wanted} tensors. Received "
+                f"{len(input_shape)}."
             )
         batches = {shape[0] for shape in input_shape if shape} - {None, 1}
         if len(batches) > 1:
@@ -47,7 +53,9 @@ class Merge(Layer):
 
     def _misfit(self, expected: str, shapes: Sequence[Shape]) -> ShapeError:
         received = ", ".join(str(tuple(shape)) for shape in shapes)
-        return ShapeError(f"Layer {self.path!r} ({type(self).__name__}) expected {expected}. Received shapes {received}.")
+        return ShapeError(
+            f"Layer {self.path!r} ({type(self).__name__}) expected {expected}. Received shapes {received}."
+        )
 
     def compute_output_shape(self, input_shape: Sequence[Shape]) -> Shape:
         return super().compute_output_shape(list(input_shape))
@@ -89,7 +97,9 @@ class Elementwise(Merge):
         if mask is None:
             return None
         if not isinstance(mask, (list, tuple)) or len(mask) != len(inputs):
-            raise ArgumentError(f"Layer {self.path!r} takes a list of {len(inputs)} masks. Received: {shown(mask)}")
+            raise ArgumentError(
+                f"Layer {self.path!r} takes a list of {len(inputs)} masks. Received: {shown(mask)}"
+            )
         if any(m is None for m in mask):
             return None
         return reduce(ops.logical_or, mask)
@@ -210,7 +220,11 @@ class Concatenate(Merge):
         axis = self.axis % rank
         found = []
         for x, m in zip(inputs, mask, strict=True):
-            m = ops.ones_like(x[..., 0] if rank > 1 else x, dtype="bool") if m is None else ops.cast(m, "bool")
+            m = (
+                ops.ones_like(x[..., 0] if rank > 1 else x, dtype="bool")
+                if m is None
+                else ops.cast(m, "bool")
+            )
             while len(m.shape) < axis + 1:
                 m = ops.expand_dims(m, -1)
             found.append(ops.broadcast_to(m, ops.shape(x)[: len(m.shape)]) if len(m.shape) == axis + 1 else m)
@@ -272,7 +286,7 @@ class Dot(Merge):
         return None
 
 
-# -- functional forms --------------------------------------------------------------------------------------------------
+# -- functional forms ----------------------------------------------------------------------------------------
 
 
 @export("layers.add")

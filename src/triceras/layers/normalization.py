@@ -60,7 +60,8 @@ def _value(weight: Any, shape: Sequence[int] | None = None) -> Any:
 class BatchNormalization(Scaled):
     """Brings each channel to mean 0 and variance 1 over the batch, then applies a learned scale and offset.
 
-    While training (and while `trainable`) the batch's own statistics count, and moving averages of them are kept;
+    While training (and while `trainable`) the batch's own statistics count, and moving averages of them are
+    kept;
     otherwise the moving averages count. With a mask, masked steps don't take part in the statistics.
 
     Ioffe and Szegedy, 2015, https://arxiv.org/abs/1502.03167. With `renorm`: Ioffe, 2017,
@@ -83,7 +84,8 @@ class BatchNormalization(Scaled):
         renorm: whether to correct the batch's statistics towards moving ones while training.
         renorm_clipping: limits of the correction: any of "rmin", "rmax" and "dmax".
         renorm_momentum: weight of the old value in the moving statistics of the correction.
-        synchronized: whether all replicas share statistics. A model on one device, or one whose batch is spread over
+        synchronized: whether all replicas share statistics. A model on one device, or one whose batch is
+            spread over
             devices by the engine, does so anyway.
 
     >>> layer = BatchNormalization()
@@ -119,7 +121,9 @@ class BatchNormalization(Scaled):
         try:
             self.axis = operator.index(axis)
         except TypeError:
-            raise ArgumentTypeError(f"BatchNormalization(): `axis` must be one axis number. Received: {shown(axis)}") from None
+            raise ArgumentTypeError(
+                f"BatchNormalization(): `axis` must be one axis number. Received: {shown(axis)}"
+            ) from None
         self.momentum = float(arguments.number(self, "momentum", momentum, 0, 1))
         self.epsilon = float(arguments.number(self, "epsilon", epsilon, 0))
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)
@@ -129,14 +133,16 @@ class BatchNormalization(Scaled):
         unknown = set(renorm_clipping or ()) - {"rmin", "rmax", "dmax"}
         if unknown:
             raise ArgumentError(
-                f'BatchNormalization(): `renorm_clipping` may hold "rmin", "rmax" and "dmax". Received: {renorm_clipping}'
+                'BatchNormalization(): `renorm_clipping` may hold "rmin", "rmax" and "dmax". '
+                f"Received: {shown(renorm_clipping)}"
             )
         self.renorm_clipping = dict(renorm_clipping or {}) if renorm else renorm_clipping
 
     def build(self, input_shape: Shape) -> None:
         if not -len(input_shape) <= self.axis < len(input_shape):
             raise ShapeError(
-                f"Layer {self.path!r} (BatchNormalization) has axis={self.axis}. Received shape {tuple(input_shape)}."
+                f"Layer {self.path!r} (BatchNormalization) has axis={self.axis}. Received shape "
+                f"{tuple(input_shape)}."
             )
         shape = (input_shape[self.axis],)
         self._add_scale_and_offset(shape)
@@ -149,12 +155,15 @@ class BatchNormalization(Scaled):
         self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: shape[0]})
 
     def _add_moving(self, name: str, shape: Sequence[int | None], initializer: Any) -> Any:
-        return self.add_weight(shape=shape, initializer=initializer, trainable=False, autocast=False, name=name)
+        return self.add_weight(
+            shape=shape, initializer=initializer, trainable=False, autocast=False, name=name
+        )
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         if mask is not None and len(mask.shape) > len(inputs.shape):
             raise ShapeError(
-                f"Layer {self.path!r} (BatchNormalization) got a mask of shape {tuple(mask.shape)} for inputs of shape "
+                f"Layer {self.path!r} (BatchNormalization) got a mask of shape {tuple(mask.shape)} for "
+                "inputs of shape "
                 f"{tuple(inputs.shape)}."
             )
         x = _wide(inputs)
@@ -181,7 +190,9 @@ class BatchNormalization(Scaled):
             return ops.moments(x, axes=axes, synchronized=self.synchronized)
         weight = ops.cast(mask, x.dtype)
         weight = ops.reshape(weight, (*ops.shape(weight), *(1,) * (rank - len(weight.shape))))
-        weight = ops.broadcast_to(weight, (*ops.shape(x)[: len(mask.shape)], *(1,) * (rank - len(mask.shape))))
+        weight = ops.broadcast_to(
+            weight, (*ops.shape(x)[: len(mask.shape)], *(1,) * (rank - len(mask.shape)))
+        )
         others = [axis for axis in axes if axis < len(mask.shape)]
         total = ops.sum(weight, axis=others, keepdims=True)
         for axis in axes[len(others) :]:
@@ -194,7 +205,7 @@ class BatchNormalization(Scaled):
         return ops.squeeze(mean, axis=axes), ops.squeeze(variance, axis=axes)
 
     def _corrected(self, mean: Any, variance: Any, gamma: Any, beta: Any) -> tuple[Any, Any]:
-        """Scale and offset that also bring the batch's statistics to the slowly moving ones, within limits."""
+        """Scale and offset that also bring the batch's statistics to slowly moving ones, within limits."""
         stddev = ops.sqrt(ops.add(variance, self.epsilon))
         limits = self.renorm_clipping
         slow_mean, slow_stddev = self.renorm_mean.value, self.renorm_stddev.value
@@ -294,7 +305,7 @@ class LayerNormalization(Scaled):
 
 @export("layers.GroupNormalization")
 class GroupNormalization(Scaled):
-    """Brings each group of channels of each sample to mean 0 and variance 1, then applies a learned scale and offset.
+    """Brings each group of channels of each sample to mean 0 and variance 1, with a learned scale and offset.
 
     Wu and He, 2018, https://arxiv.org/abs/1803.08494
 
@@ -343,13 +354,15 @@ class GroupNormalization(Scaled):
         channels = input_shape[self.axis]
         if channels is None:
             raise ShapeError(
-                f"Layer {self.path!r} (GroupNormalization) must know the size of axis {self.axis} of its input. "
+                f"Layer {self.path!r} (GroupNormalization) must know the size of axis {self.axis} of its "
+                "input. "
                 f"Received shape {tuple(input_shape)}."
             )
         groups = channels if self.groups == -1 else self.groups
         if channels % groups:
             raise ShapeError(
-                f"Layer {self.path!r} (GroupNormalization) has groups={groups}, which must divide the number of channels. "
+                f"Layer {self.path!r} (GroupNormalization) has groups={groups}, which must divide the "
+                "number of channels. "
                 f"Received {channels} channels in shape {tuple(input_shape)}."
             )
         self.groups = groups
@@ -361,8 +374,12 @@ class GroupNormalization(Scaled):
         rank = len(x.shape)
         axis = self.axis % rank
         sizes = ops.shape(x)
-        grouped = ops.reshape(x, (*sizes[:axis], self.groups, x.shape[axis] // self.groups, *sizes[axis + 1 :]))
-        mean, variance = ops.moments(grouped, axes=[a for a in range(1, rank + 1) if a != axis], keepdims=True)
+        grouped = ops.reshape(
+            x, (*sizes[:axis], self.groups, x.shape[axis] // self.groups, *sizes[axis + 1 :])
+        )
+        mean, variance = ops.moments(
+            grouped, axes=[a for a in range(1, rank + 1) if a != axis], keepdims=True
+        )
         outputs = ops.multiply(ops.subtract(grouped, mean), ops.rsqrt(ops.add(variance, self.epsilon)))
         outputs = ops.reshape(outputs, sizes)
         shape = [1] * rank
@@ -400,7 +417,9 @@ class RMSNormalization(Layer):
         )
 
     def call(self, x: Any) -> Any:
-        outputs = ops.rms_normalization(_wide(x), scale=self.scale.value, axis=self.axis, epsilon=self.epsilon)
+        outputs = ops.rms_normalization(
+            _wide(x), scale=self.scale.value, axis=self.axis, epsilon=self.epsilon
+        )
         return ops.cast(outputs, standardize_dtype(x.dtype))
 
 
@@ -425,7 +444,9 @@ class UnitNormalization(Layer):
     def call(self, inputs: Any) -> Any:
         x = _wide(inputs)
         square = ops.sum(ops.square(x), axis=self.axis, keepdims=True)
-        return ops.cast(ops.multiply(x, ops.rsqrt(ops.maximum(square, 1e-12))), standardize_dtype(inputs.dtype))
+        return ops.cast(
+            ops.multiply(x, ops.rsqrt(ops.maximum(square, 1e-12))), standardize_dtype(inputs.dtype)
+        )
 
 
 def _axes_within(layer: Any, shape: Shape) -> list[int]:
@@ -433,6 +454,7 @@ def _axes_within(layer: Any, shape: Shape) -> list[int]:
     found = list(layer.axis) if isinstance(layer.axis, (list, tuple)) else [layer.axis]
     if not all(-len(shape) <= axis < len(shape) for axis in found):
         raise ShapeError(
-            f"Layer {layer.path!r} ({type(layer).__name__}) has axis={layer.axis}. Received shape {tuple(shape)}."
+            f"Layer {layer.path!r} ({type(layer).__name__}) has axis={layer.axis}. Received shape "
+            f"{tuple(shape)}."
         )
     return found

@@ -10,7 +10,7 @@ from triceras.core.registry import export
 from triceras.layers import arguments
 from triceras.layers.spatial import Sizes, Spatial
 
-# -- windows -----------------------------------------------------------------------------------------------------------
+# -- windows -------------------------------------------------------------------------------------------------
 
 
 class Pooling(Spatial):
@@ -160,7 +160,7 @@ class AveragePooling3D(AveragePooling, rank=3):
     """
 
 
-# -- whole images ------------------------------------------------------------------------------------------------------
+# -- whole images --------------------------------------------------------------------------------------------
 
 
 class GlobalPooling(Spatial):
@@ -293,7 +293,7 @@ class GlobalAveragePooling3D(GlobalAveragePooling, rank=3):
     """
 
 
-# -- to a given size ---------------------------------------------------------------------------------------------------
+# -- to a given size -----------------------------------------------------------------------------------------
 
 
 class AdaptivePooling(Spatial):
@@ -306,7 +306,9 @@ class AdaptivePooling(Spatial):
 
     pool: ClassVar[Callable[..., Any]]
 
-    def __init__(self, output_size: int | Sequence[int], data_format: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, output_size: int | Sequence[int], data_format: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(data_format, **kwargs)
         self.output_size = arguments.counts(self, "output_size", output_size, self.rank)
 

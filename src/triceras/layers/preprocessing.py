@@ -37,7 +37,9 @@ class Rescaling(Layer):
         self.scale, self.offset = _numbers("scale", scale), _numbers("offset", offset)
 
     def call(self, inputs: Any) -> Any:
-        scale, offset = (ops.convert_to_tensor(v, dtype=self.compute_dtype) for v in (self.scale, self.offset))
+        scale, offset = (
+            ops.convert_to_tensor(v, dtype=self.compute_dtype) for v in (self.scale, self.offset)
+        )
         return ops.add(ops.multiply(ops.cast(inputs, self.compute_dtype), scale), offset)
 
 
@@ -47,7 +49,9 @@ def _numbers(name: str, value: Any) -> Any:
             return value
     except ValueError:
         pass
-    raise ArgumentTypeError(f"Rescaling(): `{name}` must be a number or an array of numbers. Received: {shown(value)}")
+    raise ArgumentTypeError(
+        f"Rescaling(): `{name}` must be a number or an array of numbers. Received: {shown(value)}"
+    )
 
 
 @export("layers.Normalization")
@@ -82,7 +86,8 @@ class Normalization(Layer):
         self.axis = () if axis is None else tuple(arguments.axes(self, "axis", axis))
         if (mean is None) != (variance is None):
             raise ArgumentError(
-                f"Normalization(): give both `mean` and `variance`, or none of them. Received: {mean!r} and {variance!r}"
+                f"Normalization(): give both `mean` and `variance`, or none of them. Received: {mean!r} and "
+                f"{variance!r}"
             )
         self.input_mean, self.input_variance = mean, variance
         if mean is not None and np.shape(mean) != np.shape(variance):
@@ -96,22 +101,30 @@ class Normalization(Layer):
         rank = len(input_shape)
         if not all(-rank <= axis < rank for axis in self.axis):
             raise ShapeError(
-                f"Layer {self.path!r} (Normalization) has axis={self.axis}. Received shape {tuple(input_shape)}."
+                f"Layer {self.path!r} (Normalization) has axis={self.axis}. Received shape "
+                f"{tuple(input_shape)}."
             )
         self._kept = sorted(axis % rank for axis in self.axis)
         self._reduced = [axis for axis in range(rank) if axis not in self._kept]
         self._weight_shape = tuple(input_shape[axis] for axis in self._kept)
         if None in self._weight_shape:
             raise ShapeError(
-                f"Layer {self.path!r} (Normalization) must know the sizes of the axes {self.axis} of its input. "
+                f"Layer {self.path!r} (Normalization) must know the sizes of the axes {self.axis} of its "
+                "input. "
                 f"Received shape {tuple(input_shape)}."
             )
-        self._broadcast_shape = tuple(size if axis in self._kept else 1 for axis, size in enumerate(input_shape))
+        self._broadcast_shape = tuple(
+            size if axis in self._kept else 1 for axis, size in enumerate(input_shape)
+        )
         if self.input_mean is None:
             shape = self._weight_shape
             self.adapt_mean = self.add_weight(name="mean", shape=shape, initializer="zeros", trainable=False)
-            self.adapt_variance = self.add_weight(name="variance", shape=shape, initializer="ones", trainable=False)
-            self.count = self.add_weight(name="count", shape=(), dtype="int", initializer="zeros", trainable=False)
+            self.adapt_variance = self.add_weight(
+                name="variance", shape=shape, initializer="ones", trainable=False
+            )
+            self.count = self.add_weight(
+                name="count", shape=(), dtype="int", initializer="zeros", trainable=False
+            )
         else:
             self._check_given()
 
@@ -121,7 +134,8 @@ class Normalization(Layer):
                 np.broadcast_to(np.asarray(value), self._broadcast_shape)
         except ValueError:
             raise ShapeError(
-                f"Layer {self.path!r} (Normalization): `mean` and `variance` of shape {np.shape(self.input_mean)} don't fit "
+                f"Layer {self.path!r} (Normalization): `mean` and `variance` of shape "
+                f"{np.shape(self.input_mean)} don't fit "
                 f"inputs normalized along {self.axis}, which need {self._broadcast_shape}."
             ) from None
 
@@ -129,7 +143,9 @@ class Normalization(Layer):
         if given is None:
             value = adapted.value
         else:
-            value = ops.convert_to_tensor(np.broadcast_to(np.asarray(given), self._broadcast_shape), self.compute_dtype)
+            value = ops.convert_to_tensor(
+                np.broadcast_to(np.asarray(given), self._broadcast_shape), self.compute_dtype
+            )
         return ops.cast(ops.reshape(value, self._broadcast_shape), self.compute_dtype)
 
     @property
@@ -140,14 +156,20 @@ class Normalization(Layer):
     @property
     def variance(self) -> Any:
         """The variance, in a shape that broadcasts with the input; None before the layer is built."""
-        return self._statistic(self.input_variance, getattr(self, "adapt_variance", None)) if self.built else None
+        return (
+            self._statistic(self.input_variance, getattr(self, "adapt_variance", None))
+            if self.built
+            else None
+        )
 
     def adapt(self, data: Any) -> None:
         """Compute mean and variance from data, anew.
 
         Args:
-            data: an array or tensor with the batch first, nested lists, or batches: a `PyDataset`, a `tf.data.Dataset`,
-                a `DataLoader` or any other iterable of arrays. Of batches that are tuples the first entry counts.
+            data: an array or tensor with the batch first, nested lists, or batches: a `PyDataset`, a
+                `tf.data.Dataset`,
+                a `DataLoader` or any other iterable of arrays. Of batches that are tuples the first entry
+                counts.
 
         Raises:
             StateError: the layer was given its mean and variance.
@@ -155,7 +177,8 @@ class Normalization(Layer):
         """
         if self.input_mean is not None:
             raise StateError(
-                f"Layer {self.path!r} (Normalization) was given its mean and variance, so adapt() would have no effect."
+                f"Layer {self.path!r} (Normalization) was given its mean and variance, so adapt() would "
+                "have no effect."
             )
         total: tuple[int, Any, Any] | None = None
         for batch in _batches(data):
@@ -167,9 +190,11 @@ class Normalization(Layer):
             total = self._merged(total, array)
         if total is None or not total[0]:
             raise ArgumentError("Normalization.adapt() got no data.")
-        count, mean, variance = total
+        _, mean, variance = total
         if not (np.isfinite(mean).all() and np.isfinite(variance).all()):
-            raise ArgumentError("Normalization.adapt() got data with NaN or infinite numbers. Clean the data first.")
+            raise ArgumentError(
+                "Normalization.adapt() got data with NaN or infinite numbers. Clean the data first."
+            )
         self.adapt_mean.assign(mean)
         self.adapt_variance.assign(variance)
 
@@ -178,7 +203,8 @@ class Normalization(Layer):
         fits = len(self._broadcast_shape) == batch.ndim
         if not fits or tuple(batch.shape[axis] for axis in self._kept) != self._weight_shape:
             raise ShapeError(
-                f"Layer {self.path!r} (Normalization) got batches of shapes that differ: {batch.shape} doesn't fit "
+                f"Layer {self.path!r} (Normalization) got batches of shapes that differ: {batch.shape} "
+                "doesn't fit "
                 f"{self._broadcast_shape}."
             )
         count, mean, variance = total
@@ -206,7 +232,10 @@ class Normalization(Layer):
         return ops.divide(ops.subtract(x, mean), deviation)
 
     def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"mean": _plain(self.input_mean), "variance": _plain(self.input_variance)}
+        return super().get_config() | {
+            "mean": _plain(self.input_mean),
+            "variance": _plain(self.input_variance),
+        }
 
 
 def _plain(value: Any) -> Any:
@@ -247,5 +276,7 @@ def _array(value: Any) -> np.ndarray:
     except (TypeError, ValueError):
         found = None
     if found is None or found.dtype.kind not in "biuf" + "V" or found.ndim == 0:
-        raise ArgumentTypeError(f"Normalization.adapt() takes numbers, the batch first. Received: {shown(value)}")
+        raise ArgumentTypeError(
+            f"Normalization.adapt() takes numbers, the batch first. Received: {shown(value)}"
+        )
     return found

@@ -55,7 +55,11 @@ class Dropout(Noise):
     """
 
     def __init__(
-        self, rate: float, noise_shape: Sequence[int | None] | None = None, seed: int | None = None, **kwargs: Any
+        self,
+        rate: float,
+        noise_shape: Sequence[int | None] | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(seed, **kwargs)
         self.rate = arguments.number(self, "rate", rate, 0, 1)
@@ -73,7 +77,13 @@ class SpatialDropout(Noise, Spatial):
     """Base of the layers that drop whole channels. Tompson et al., 2015, https://arxiv.org/abs/1411.4280"""
 
     def __init__(
-        self, rate: float, data_format: str | None, seed: int | None, name: str | None, dtype: Any, **kwargs: Any
+        self,
+        rate: float,
+        data_format: str | None,
+        seed: int | None,
+        name: str | None,
+        dtype: Any,
+        **kwargs: Any,
     ) -> None:
         Spatial.__init__(self, data_format, name=name, dtype=dtype, **kwargs)
         self.seed = seed
@@ -90,7 +100,9 @@ class SpatialDropout(Noise, Spatial):
 
     def get_config(self) -> dict[str, Any]:
         config = {k: v for k, v in super().get_config().items() if k != "trainable"}
-        return config | {"dtype": self.variable_dtype if self.dtype_policy.name == self.variable_dtype else config["dtype"]}
+        return config | {
+            "dtype": self.variable_dtype if self.dtype_policy.name == self.variable_dtype else config["dtype"]
+        }
 
 
 @export("layers.SpatialDropout1D")
@@ -105,7 +117,9 @@ class SpatialDropout1D(SpatialDropout, rank=1):
     (2, 3, 4)
     """
 
-    def __init__(self, rate: float, seed: int | None = None, name: str | None = None, dtype: Any = None) -> None:
+    def __init__(
+        self, rate: float, seed: int | None = None, name: str | None = None, dtype: Any = None
+    ) -> None:
         super().__init__(rate, "channels_last", seed, name, dtype)
 
 
@@ -177,7 +191,9 @@ class GaussianNoise(Noise):
     def call(self, inputs: Any, training: bool = False) -> Any:
         if not training or self.stddev == 0:
             return inputs
-        noise = random.normal(ops.shape(inputs), stddev=self.stddev, dtype=self.compute_dtype, seed=self.seed_generator)
+        noise = random.normal(
+            ops.shape(inputs), stddev=self.stddev, dtype=self.compute_dtype, seed=self.seed_generator
+        )
         return ops.add(inputs, noise)
 
 
@@ -226,7 +242,11 @@ class AlphaDropout(Noise):
     """
 
     def __init__(
-        self, rate: float, noise_shape: Sequence[int | None] | None = None, seed: int | None = None, **kwargs: Any
+        self,
+        rate: float,
+        noise_shape: Sequence[int | None] | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(seed, **kwargs)
         self.rate = arguments.number(self, "rate", rate, 0, 1)

@@ -58,7 +58,8 @@ class Reshape(Layer):
             sizes = (-2,)
         if any(size < -1 for size in sizes) or sizes.count(-1) > 1:
             raise ArgumentError(
-                f"Reshape(): `target_shape` must be a tuple of sizes, one of which may be -1. Received: {target_shape!r}"
+                "Reshape(): `target_shape` must be a tuple of sizes, one of which may be -1. Received: "
+                f"{target_shape!r}"
             )
         self.target_shape = tuple(target_shape)
 
@@ -69,7 +70,8 @@ class Reshape(Layer):
             total, known = math.prod(sizes), math.prod(size for size in wanted if size != -1)
             if (total % known if known else total) if -1 in wanted else total != known:
                 raise ShapeError(
-                    f"Layer {self.path!r} (Reshape) can't put {total} elements a sample, of shape {tuple(sizes)}, into "
+                    f"Layer {self.path!r} (Reshape) can't put {total} elements a sample, of shape "
+                    f"{tuple(sizes)}, into "
                     f"{self.target_shape}."
                 )
             wanted = [(total // known if known else 0) if size == -1 else size for size in wanted]
@@ -91,7 +93,9 @@ class Permute(Layer):
         super().__init__(**kwargs)
         self.dims = tuple(arguments.axes(self, "dims", dims))
         if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
-            raise ArgumentError(f"Permute(): `dims` must hold each number from 1 to {len(self.dims)} once. Received: {dims}")
+            raise ArgumentError(
+                f"Permute(): `dims` must hold each number from 1 to {len(self.dims)} once. Received: {dims}"
+            )
         self.input_spec = InputSpec(ndim=len(self.dims) + 1)
 
     def call(self, inputs: Any) -> Any:
@@ -118,7 +122,7 @@ class RepeatVector(Layer):
         return ops.repeat(ops.expand_dims(inputs, 1), self.n, axis=1)
 
 
-# -- padding -----------------------------------------------------------------------------------------------------------
+# -- padding -------------------------------------------------------------------------------------------------
 
 
 class ZeroPadding(Spatial):
@@ -184,11 +188,13 @@ class ZeroPadding3D(ZeroPadding, rank=3):
     (1, 4, 4, 4, 1)
     """
 
-    def __init__(self, padding: Any = ((1, 1), (1, 1), (1, 1)), data_format: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, padding: Any = ((1, 1), (1, 1), (1, 1)), data_format: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(padding, data_format, **kwargs)
 
 
-# -- cropping ----------------------------------------------------------------------------------------------------------
+# -- cropping ------------------------------------------------------------------------------------------------
 
 
 class Cropping(Spatial):
@@ -209,7 +215,8 @@ class Cropping(Spatial):
             size = inputs.shape[axis]
             if size is not None and size <= start + end:
                 raise ShapeError(
-                    f"Layer {self.path!r} ({type(self).__name__}) cuts {start} + {end} off axis {axis}, which leaves nothing. "
+                    f"Layer {self.path!r} ({type(self).__name__}) cuts {start} + {end} off axis {axis}, "
+                    "which leaves nothing. "
                     f"Received shape {tuple(inputs.shape)}."
                 )
             kept[axis] = slice(start, -end if end else None)
@@ -243,7 +250,9 @@ class Cropping2D(Cropping, rank=2):
     (1, 4, 1, 1)
     """
 
-    def __init__(self, cropping: Any = ((0, 0), (0, 0)), data_format: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, cropping: Any = ((0, 0), (0, 0)), data_format: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(cropping, data_format, **kwargs)
 
 
@@ -259,11 +268,13 @@ class Cropping3D(Cropping, rank=3):
     (1, 1, 2, 3, 1)
     """
 
-    def __init__(self, cropping: Any = ((1, 1), (1, 1), (1, 1)), data_format: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, cropping: Any = ((1, 1), (1, 1), (1, 1)), data_format: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(cropping, data_format, **kwargs)
 
 
-# -- enlarging ---------------------------------------------------------------------------------------------------------
+# -- enlarging -----------------------------------------------------------------------------------------------
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
 
@@ -313,7 +324,11 @@ class UpSampling2D(UpSampling, rank=2):
     """
 
     def __init__(
-        self, size: Sizes = (2, 2), data_format: str | None = None, interpolation: str = "nearest", **kwargs: Any
+        self,
+        size: Sizes = (2, 2),
+        data_format: str | None = None,
+        interpolation: str = "nearest",
+        **kwargs: Any,
     ) -> None:
         super().__init__(data_format, **kwargs)
         self.size = arguments.counts(self, "size", size, 2)
@@ -324,7 +339,9 @@ class UpSampling2D(UpSampling, rank=2):
             return self._repeated(inputs, self.size)
         shape = ops.shape(inputs)
         sizes = tuple(shape[axis] * factor for axis, factor in zip(self.spatial_axes, self.size, strict=True))
-        resized = ops.image.resize(inputs, sizes, interpolation=self.interpolation, data_format=self.data_format)
+        resized = ops.image.resize(
+            inputs, sizes, interpolation=self.interpolation, data_format=self.data_format
+        )
         return ops.cast(resized, inputs.dtype)
 
 

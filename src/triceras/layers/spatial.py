@@ -19,7 +19,8 @@ AXES = {1: ("steps",), 2: ("rows", "columns"), 3: ("depth", "rows", "columns")}
 class Spatial(Layer):
     """A layer on inputs with a batch axis, `rank` spatial axes and a channel axis.
 
-    A family writes its constructor once, for any rank. A subclass says `class Conv2D(Conv, rank=2)`, and the defaults of
+    A family writes its constructor once, for any rank. A subclass says `class Conv2D(Conv, rank=2)`, and the
+    defaults of
     `sized` arguments are then shown for each axis, as users know them: `strides=(1, 1)`.
 
     Args:
@@ -72,5 +73,9 @@ def _for_rank(init: Any, sized: Sequence[str], rank: int) -> Any:
         for name, value in zip(names, init.__defaults__ or (), strict=True)
     )
     made = types.FunctionType(init.__code__, init.__globals__, init.__name__, defaults, init.__closure__)
-    made.__annotations__, made.__qualname__, made.__doc__ = init.__annotations__, init.__qualname__, init.__doc__
+    made.__annotations__, made.__qualname__, made.__doc__ = (
+        init.__annotations__,
+        init.__qualname__,
+        init.__doc__,
+    )
     return made

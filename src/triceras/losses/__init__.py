@@ -1,7 +1,8 @@
-"""Losses: how far predictions are from targets. Each is a function with a value for every sample, and a class around it.
+"""Losses: how far predictions are from targets. Each is a function with a value for every sample, and a class
+around it.
 
-A new loss is a function of `(y_true, y_pred, ...)` that reduces the last axis, and a class that names its arguments.
-`base.Loss` does the rest: dtypes, masks, sample weights and the reduction to one number.
+A new loss is a function of `(y_true, y_pred, ...)` that reduces the last axis, and a class that names its
+arguments. `base.Loss` does the rest: dtypes, masks, sample weights and the reduction to one number.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from triceras.saving import objects
 
 _LONG_NAMES = {
     "bce": "binary_crossentropy", "kld": "kl_divergence", "mae": "mean_absolute_error",
-    "mape": "mean_absolute_percentage_error", "mse": "mean_squared_error", "msle": "mean_squared_logarithmic_error",
+    "mape": "mean_absolute_percentage_error", "mse": "mean_squared_error",
+    "msle": "mean_squared_logarithmic_error",
 }  # fmt: skip
 _family = objects.Family("losses", "loss", _LONG_NAMES | {k.upper(): v for k, v in _LONG_NAMES.items()})
 

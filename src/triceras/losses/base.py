@@ -22,12 +22,12 @@ REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "
 
 @export("Loss", "losses.Loss")
 class Loss(Configurable):
-    """Base of all losses. Subclass it and write `call(self, y_true, y_pred)`, which returns a value for each sample.
+    """Base of all losses. Subclass it and write `call(self, y_true, y_pred)`, with a value for each sample.
 
     Args:
         name: made from the class name if not given.
-        reduction: "sum_over_batch_size" or "mean" (over all values), "sum", "mean_with_sample_weight" (the sum divided by
-            the sum of the weights), or "none" and None (all values).
+        reduction: "sum_over_batch_size" or "mean" (over all values), "sum", "mean_with_sample_weight" (the
+            sum divided by the sum of the weights), or "none" and None (all values).
         dtype: dtype or dtype policy of the computation; floatx if not given.
 
     >>> class Absolute(Loss):
@@ -37,12 +37,18 @@ class Loss(Configurable):
     1.0
     """
 
-    unsaved = ("dtype",)  # arguments that the reference's configs lack: saved only where they aren't the default
-    keeps_labels = False  # whether integer targets stay integers: large class numbers have no exact 16-bit float
+    # arguments that the reference's configs lack: saved only where they aren't the default
+    unsaved: tuple[str, ...] = ("dtype",)
+    # whether integer targets stay integers: large class numbers have no exact 16-bit float
+    keeps_labels = False
 
-    def __init__(self, name: str | None = None, reduction: str | None = "sum_over_batch_size", dtype: Any = None) -> None:
+    def __init__(
+        self, name: str | None = None, reduction: str | None = "sum_over_batch_size", dtype: Any = None
+    ) -> None:
         if reduction not in REDUCTIONS:
-            raise ArgumentError(f"{type(self).__name__}: `reduction` must be one of {REDUCTIONS}. Received: {reduction!r}")
+            raise ArgumentError(
+                f"{type(self).__name__}: `reduction` must be one of {REDUCTIONS}. Received: {reduction!r}"
+            )
         self.name = name or unique_name(to_snake_case(type(self).__name__))
         self.reduction = reduction
         self._dtype_policy = dtype_policies.get(dtype or config.floatx())
@@ -69,7 +75,9 @@ class Loss(Configurable):
 
     def _tensors(self, x: Any, keep: bool = False) -> Any:
         """A tensor, or a structure of them, in the dtype of the computation."""
-        if isinstance(x, dict) or (isinstance(x, (list, tuple)) and any(hasattr(leaf, "shape") for leaf in tree.flatten(x))):
+        if isinstance(x, dict) or (
+            isinstance(x, (list, tuple)) and any(hasattr(leaf, "shape") for leaf in tree.flatten(x))
+        ):
             return tree.map_structure(lambda leaf: self._tensors(leaf, keep), x)
         x = ops.convert_to_tensor(x)
         return x if keep and not is_float_dtype(x.dtype) else ops.cast(x, self.dtype)
@@ -80,14 +88,7 @@ class Loss(Configurable):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, as `from_config` takes them."""
-        cls = type(self)
-        found = {**super().get_config(), "name": self.name, "reduction": self.reduction}
-        parameters = inspect.signature(cls).parameters
-
-        def kept(name: str, value: Any) -> bool:
-            return name not in self.unsaved or name not in parameters or value != parameters[name].default
-
-        return {k: objects.serialize_keras_object(v) for k, v in found.items() if accepts(cls, k) and kept(k, v)}
+        return config_of(self, name=self.name, reduction=self.reduction)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"
@@ -115,13 +116,32 @@ class LossFunctionWrapper(Loss):
         return self.fn(y_true, y_pred, **self._fn_kwargs)
 
 
+def config_of(made: Any, **resolved: Any) -> dict[str, Any]:
+    """The constructor's arguments of a loss or metric as plain data.
+
+    Args:
+        made: the object; its `unsaved` names what is left out where it is the default.
+        resolved: values that stand for what was given.
+    """
+    parameters = inspect.signature(type(made)).parameters
+    found = {**Configurable.get_config(made), **resolved}
+    return {
+        name: objects.serialize_keras_object(value)
+        for name, value in found.items()
+        if accepts(type(made), name)
+        and (name not in made.unsaved or name not in parameters or value != parameters[name].default)
+    }
+
+
 def both(a: Any, b: Any) -> Any:
     """Two masks as one; None keeps everything."""
-    return b if a is None else a if b is None else ops.logical_and(*same_rank(ops.cast(a, "bool"), ops.cast(b, "bool")))
+    if a is None or b is None:
+        return b if a is None else a
+    return ops.logical_and(*same_rank(ops.cast(a, "bool"), ops.cast(b, "bool")))
 
 
 def same_rank(x1: Any, x2: Any) -> tuple[Any, Any]:
-    """Two tensors, with a last axis of size 1 added to or taken from one of them where their ranks differ by 1."""
+    """Two tensors; where their ranks differ by 1, a last axis of size 1 is added to or taken from one."""
     shape1, shape2 = tuple(x1.shape), tuple(x2.shape)
     if len(shape1) == len(shape2) + 1:
         swapped = same_rank(x2, x1)
@@ -144,11 +164,13 @@ def aligned(weight: Any, values: Any, what: str) -> Any:
     elif 0 < len(given) < rank:
         weight = ops.reshape(weight, (*ops.shape(weight), *(1,) * (rank - len(given))))
     fits = len(weight.shape) <= rank and all(
-        w == 1 or w == v or None in (w, v) for w, v in zip(reversed(weight.shape), reversed(values.shape), strict=False)
+        w == 1 or w == v or None in (w, v)
+        for w, v in zip(reversed(weight.shape), reversed(values.shape), strict=False)
     )
     if not fits:
         raise ShapeError(
-            f"{what}: `sample_weight` or the mask has shape {given}, but there are values of shape {tuple(values.shape)}. "
+            f"{what}: `sample_weight` or the mask has shape {given}, but there are values of shape "
+            f"{tuple(values.shape)}. "
             "Give one weight for each sample or one for each value."
         )
     return weight
@@ -173,7 +195,9 @@ def apply_mask(sample_weight: Any, mask: Any, values: Any, what: str, rescale: b
     return kept if weight is None else kept * weight
 
 
-def reduce_weighted(values: Any, sample_weight: Any, mask: Any, reduction: str | None, what: str = "Loss") -> Any:
+def reduce_weighted(
+    values: Any, sample_weight: Any, mask: Any, reduction: str | None, what: str = "Loss"
+) -> Any:
     """Values times weights, reduced."""
     averaged = reduction in ("sum_over_batch_size", "mean")
     weight = apply_mask(sample_weight, mask, values, what, rescale=averaged)
@@ -203,7 +227,7 @@ def pair(what: str, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
     pairs = zip(reversed(y_true.shape), reversed(y_pred.shape), strict=False)
     if any(a != b and 1 not in (a, b) and None not in (a, b) for a, b in pairs):
         raise ShapeError(
-            f"{what}: targets and predictions must have the same shape. Received y_true of shape {tuple(y_true.shape)} and "
-            f"y_pred of shape {tuple(y_pred.shape)}."
+            f"{what}: targets and predictions must have the same shape. Received y_true of shape "
+            f"{tuple(y_true.shape)} and y_pred of shape {tuple(y_pred.shape)}."
         )
     return y_true, y_pred

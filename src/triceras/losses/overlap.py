@@ -98,7 +98,9 @@ class Tversky(LossFunctionWrapper):
         axis: int | Sequence[int] | None = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(tversky, name=name, reduction=reduction, dtype=dtype, alpha=alpha, beta=beta, axis=axis)
+        super().__init__(
+            tversky, name=name, reduction=reduction, dtype=dtype, alpha=alpha, beta=beta, axis=axis
+        )
 
 
 @export("losses.circle")
@@ -111,8 +113,8 @@ def circle(
     gamma: float = 80,
     margin: float = 0.4,
 ) -> Any:
-    """Circle loss: embeddings of one class come together and those of different classes apart (Sun et al., 2020,
-    arXiv:2002.10857).
+    """Circle loss: embeddings of one class come together and those of different classes apart (Sun et al.,
+    2020, arXiv:2002.10857).
 
     Args:
         y_true: class numbers, of shape `(batch,)` or `(batch, 1)`.
@@ -141,10 +143,12 @@ def circle(
     pull = ops.maximum(1.0 + margin - similarity, 0.0) * (1.0 - margin - similarity)
     push = ops.maximum(similarity + margin, 0.0) * (similarity - margin)
     parts = [
-        ops.logsumexp(ops.where(pairs, gamma * force, -math.inf), axis=1) for pairs, force in ((alike, pull), (different, push))
+        ops.logsumexp(ops.where(pairs, gamma * force, -math.inf), axis=1)
+        for pairs, force in ((alike, pull), (different, push))
     ]
     values = ops.softplus(parts[0] + parts[1])
-    set_mask(values, ops.logical_and(ops.any(alike, axis=1), ops.any(different, axis=1)))  # others have nothing to learn
+    # where there is nothing to compare with, there is nothing to learn
+    set_mask(values, ops.logical_and(ops.any(alike, axis=1), ops.any(different, axis=1)))
     return values
 
 

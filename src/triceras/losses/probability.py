@@ -73,7 +73,8 @@ def binary_focal_crossentropy(
     label_smoothing: float = 0.0,
     axis: int = -1,
 ) -> Any:
-    """Binary cross-entropy in which answers that are already right count less (Lin et al., 2017, arXiv:1708.02002).
+    """Binary cross-entropy in which answers that are already right count less (Lin et al., 2017,
+    arXiv:1708.02002).
 
     Args:
         y_true: targets from 0 to 1.
@@ -141,15 +142,15 @@ def _class_pair(what: str, y_true: Any, y_pred: Any, label_smoothing: float, axi
     true, predicted = tuple(y_true.shape), tuple(y_pred.shape)
     if len(true) == len(predicted) - 1 or (len(true) == len(predicted) and true[-1] == 1 != predicted[-1]):
         raise ShapeError(
-            f"{what}: targets need a probability for each class, as one-hot vectors have. Received y_true of shape {true} and "
-            f"y_pred of shape {predicted}. If y_true holds class numbers, use sparse_categorical_crossentropy or "
-            "utils.to_categorical(y_true)."
+            f"{what}: targets need a probability for each class, as one-hot vectors have. Received y_true "
+            f"of shape {true} and y_pred of shape {predicted}. If y_true holds class numbers, use "
+            "sparse_categorical_crossentropy or utils.to_categorical(y_true)."
         )
     y_true, y_pred = pair(what, y_true, y_pred)
     if predicted and predicted[-1] == 1:
         warnings.warn(
-            f"{what} over one class is always 0: y_pred has shape {predicted}. For two classes use binary_crossentropy, or "
-            "give the model an output for each class.",
+            f"{what} over one class is always 0: y_pred has shape {predicted}. For two classes use "
+            "binary_crossentropy, or give the model an output for each class.",
             SyntaxWarning,
             stacklevel=4,
         )
@@ -227,17 +228,21 @@ def sparse_categorical_crossentropy(
     0.6931
     """
     if not isinstance(axis, int) or isinstance(axis, bool):
-        raise ArgumentTypeError(f"sparse_categorical_crossentropy: `axis` must be an integer. Received: {axis!r}")
+        raise ArgumentTypeError(
+            f"sparse_categorical_crossentropy: `axis` must be an integer. Received: {axis!r}"
+        )
     y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
     true, predicted = tuple(y_true.shape), tuple(y_pred.shape)
     if true and len(true) == len(predicted) and true[axis] == 1:
         y_true, true = ops.squeeze(y_true, axis), (*true[:axis], *true[axis:][1:])
     expected = tuple(size for i, size in enumerate(predicted) if i != axis % len(predicted))
-    if len(true) != len(expected) or any(a != b and None not in (a, b) for a, b in zip(true, expected, strict=True)):
+    if len(true) != len(expected) or any(
+        a != b and None not in (a, b) for a, b in zip(true, expected, strict=True)
+    ):
         one_hot = len(true) == len(predicted)
         raise ShapeError(
-            f"sparse_categorical_crossentropy: targets must be class numbers of shape {expected}. Received y_true of shape "
-            f"{true} and y_pred of shape {predicted}."
+            f"sparse_categorical_crossentropy: targets must be class numbers of shape {expected}. Received "
+            f"y_true of shape {true} and y_pred of shape {predicted}."
             + (" For one-hot targets use categorical_crossentropy." if one_hot else "")
         )
     y_true = ops.cast(y_true, "int32")
@@ -280,7 +285,9 @@ class SparseCategoricalCrossentropy(LossFunctionWrapper):
         dtype: Any = None,
     ) -> None:
         options = {"from_logits": from_logits, "ignore_class": ignore_class, "axis": axis}
-        super().__init__(sparse_categorical_crossentropy, name=name, reduction=reduction, dtype=dtype, **options)
+        super().__init__(
+            sparse_categorical_crossentropy, name=name, reduction=reduction, dtype=dtype, **options
+        )
 
 
 @export("losses.categorical_focal_crossentropy", "metrics.categorical_focal_crossentropy")
@@ -293,7 +300,8 @@ def categorical_focal_crossentropy(
     label_smoothing: float = 0.0,
     axis: int = -1,
 ) -> Any:
-    """Cross-entropy of classes in which answers that are already right count less (Lin et al., 2017, arXiv:1708.02002).
+    """Cross-entropy of classes in which answers that are already right count less (Lin et al., 2017,
+    arXiv:1708.02002).
 
     Args:
         y_true: a probability for each class, such as one-hot vectors.
@@ -318,7 +326,7 @@ def categorical_focal_crossentropy(
 
 @export("losses.CategoricalFocalCrossentropy")
 class CategoricalFocalCrossentropy(LossFunctionWrapper):
-    """Cross-entropy of classes in which answers that are already right count less; targets are one-hot vectors.
+    """Cross-entropy of one-hot targets in which answers that are already right count less.
 
     Args:
         alpha: weight of all classes, or one for each.
@@ -344,13 +352,15 @@ class CategoricalFocalCrossentropy(LossFunctionWrapper):
     ) -> None:
         options = {"alpha": alpha, "gamma": gamma, "from_logits": from_logits}
         options |= {"label_smoothing": label_smoothing, "axis": axis}
-        super().__init__(categorical_focal_crossentropy, name=name, reduction=reduction, dtype=dtype, **options)
+        super().__init__(
+            categorical_focal_crossentropy, name=name, reduction=reduction, dtype=dtype, **options
+        )
 
 
 @export("losses.categorical_generalized_cross_entropy")
 def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float) -> Any:
-    """`(1 - p**q) / q` of the probability p of the right class: between cross-entropy (small q) and absolute error (q = 1),
-    so that wrong labels do less harm (Zhang and Sabuncu, 2018, arXiv:1805.07836).
+    """`(1 - p**q) / q` of the probability p of the right class: between cross-entropy (small q) and absolute
+    error (q = 1), so that wrong labels do less harm (Zhang and Sabuncu, 2018, arXiv:1805.07836).
 
     Args:
         y_true: class numbers.
@@ -368,7 +378,9 @@ def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float) ->
             "categorical_generalized_cross_entropy: targets must be class numbers. Received y_true of shape "
             f"{tuple(y_true.shape)} and y_pred of shape {tuple(y_pred.shape)}."
         )
-    right = ops.one_hot(ops.cast(y_true, "int32"), ops.shape(y_pred)[-1], dtype=standardize_dtype(y_pred.dtype))
+    right = ops.one_hot(
+        ops.cast(y_true, "int32"), ops.shape(y_pred)[-1], dtype=standardize_dtype(y_pred.dtype)
+    )
     return (1.0 - ops.power(ops.sum(right * y_pred, axis=-1), q)) / q
 
 
@@ -391,8 +403,12 @@ class CategoricalGeneralizedCrossEntropy(LossFunctionWrapper):
         dtype: Any = None,
     ) -> None:
         if not 0 < q < 1:
-            raise ArgumentError(f"CategoricalGeneralizedCrossEntropy: `q` must be between 0 and 1. Received: {q!r}")
-        super().__init__(categorical_generalized_cross_entropy, name=name, reduction=reduction, dtype=dtype, q=q)
+            raise ArgumentError(
+                f"CategoricalGeneralizedCrossEntropy: `q` must be between 0 and 1. Received: {q!r}"
+            )
+        super().__init__(
+            categorical_generalized_cross_entropy, name=name, reduction=reduction, dtype=dtype, q=q
+        )
 
 
 @export("losses.kl_divergence", "metrics.kl_divergence")
@@ -415,14 +431,17 @@ class KLDivergence(LossFunctionWrapper):
     """
 
     def __init__(
-        self, reduction: str | None = "sum_over_batch_size", name: str | None = "kl_divergence", dtype: Any = None
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "kl_divergence",
+        dtype: Any = None,
     ) -> None:
         super().__init__(kl_divergence, name=name, reduction=reduction, dtype=dtype)
 
 
 @export("losses.poisson", "metrics.poisson")
 def poisson(y_true: Any, y_pred: Any) -> Any:
-    """Mean over the last axis of `y_pred - y_true * log(y_pred)`: how unlikely counts are for predicted rates.
+    """Mean of `y_pred - y_true * log(y_pred)` over the last axis: how unlikely counts are for rates.
 
     >>> round(float(poisson([1.0, 0.0], [1.0, 1.0])), 4)
     1.0

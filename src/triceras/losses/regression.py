@@ -31,7 +31,10 @@ class MeanSquaredError(LossFunctionWrapper):
     """
 
     def __init__(
-        self, reduction: str | None = "sum_over_batch_size", name: str | None = "mean_squared_error", dtype: Any = None
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "mean_squared_error",
+        dtype: Any = None,
     ) -> None:
         super().__init__(mean_squared_error, name=name, reduction=reduction, dtype=dtype)
 
@@ -56,7 +59,10 @@ class MeanAbsoluteError(LossFunctionWrapper):
     """
 
     def __init__(
-        self, reduction: str | None = "sum_over_batch_size", name: str | None = "mean_absolute_error", dtype: Any = None
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "mean_absolute_error",
+        dtype: Any = None,
     ) -> None:
         super().__init__(mean_absolute_error, name=name, reduction=reduction, dtype=dtype)
 
@@ -69,7 +75,9 @@ def mean_absolute_percentage_error(y_true: Any, y_pred: Any) -> Any:
     50.0
     """
     y_true, y_pred = pair("mean_absolute_percentage_error", y_true, y_pred)
-    return 100.0 * ops.mean(ops.abs(y_true - y_pred) / ops.maximum(ops.abs(y_true), config.epsilon()), axis=-1)
+    return 100.0 * ops.mean(
+        ops.abs(y_true - y_pred) / ops.maximum(ops.abs(y_true), config.epsilon()), axis=-1
+    )
 
 
 @export("losses.MeanAbsolutePercentageError")
@@ -120,8 +128,8 @@ class MeanSquaredLogarithmicError(LossFunctionWrapper):
 
 @export("losses.huber", "metrics.huber")
 def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Any:
-    """Mean over the last axis of `error**2 / 2` where `|error| <= delta`, and of its tangent `delta * |error| - delta**2 / 2`
-    beyond.
+    """Mean over the last axis of `error**2 / 2` where `|error| <= delta`, and of its tangent
+    `delta * |error| - delta**2 / 2` beyond.
 
     >>> float(huber([0.0, 0.0], [1.0, 3.0]))
     1.5
@@ -188,7 +196,7 @@ def unit(x: Any, axis: int) -> Any:
 
 @export("losses.cosine_similarity")
 def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
-    """Minus the cosine of the angle between targets and predictions: -1 for the same direction, 1 for opposite ones.
+    """Minus the cosine of the angle between vectors: -1 for the same direction, 1 for opposite ones.
 
     >>> float(cosine_similarity([0.0, 1.0], [0.0, 3.0]))
     -1.0

@@ -12,7 +12,8 @@ from triceras.saving import objects
 publish({"metrics": ("triceras.metrics",)})
 
 _SHORT_NAMES = {
-    "bce": "BinaryCrossentropy", "kld": "KLDivergence", "mae": "MeanAbsoluteError", "mape": "MeanAbsolutePercentageError",
+    "bce": "BinaryCrossentropy", "kld": "KLDivergence", "mae": "MeanAbsoluteError",
+    "mape": "MeanAbsolutePercentageError",
     "mse": "MeanSquaredError", "msle": "MeanSquaredLogarithmicError", "rmse": "RootMeanSquaredError",
 }  # fmt: skip
 _family = objects.Family(

@@ -29,8 +29,9 @@ def _labels(what: str, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
         y_true = ops.squeeze(y_true, -1)
     elif len(true) != len(predicted) - 1:
         raise ShapeError(
-            f"{what}: targets must be class numbers, of the shape of the predictions without their last axis. Received y_true "
-            f"of shape {true} and y_pred of shape {predicted}. For one-hot targets use {what.removeprefix('sparse_')}."
+            f"{what}: targets must be class numbers, of the predictions' shape without its last axis. "
+            f"Received y_true of shape {true} and y_pred of shape {predicted}. For one-hot targets use "
+            f"{what.removeprefix('sparse_')}."
         )
     return ops.cast(y_true, "int32"), y_pred
 
@@ -43,19 +44,21 @@ def _one_hot_pair(what: str, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
     """
     y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
     true, predicted = tuple(y_true.shape), tuple(y_pred.shape)
-    if len(true) != len(predicted) or any(a != b and None not in (a, b) for a, b in zip(true, predicted, strict=True)):
+    if len(true) != len(predicted) or any(
+        a != b and None not in (a, b) for a, b in zip(true, predicted, strict=True)
+    ):
         raise ShapeError(
-            f"{what}: targets must be one-hot vectors of the shape of the predictions. Received y_true of shape {true} and "
-            f"y_pred of shape {predicted}. For class numbers use sparse_{what}."
+            f"{what}: targets must be one-hot vectors of the shape of the predictions. Received y_true of "
+            f"shape {true} and y_pred of shape {predicted}. For class numbers use sparse_{what}."
         )
     return ops.cast(ops.argmax(y_true, axis=-1), "int32"), y_pred
 
 
-# -- one answer -------------------------------------------------------------------------------------------------------
+# -- one answer --------------------------------------------------------------------------------------------
 
 
 def accuracy(y_true: Any, y_pred: Any) -> Any:
-    """Where targets and predictions are equal, as 0 and 1; predictions of shape `(..., 1)` count as `(...)`."""
+    """Where targets and predictions are equal, as 0 and 1; a last axis of size 1 may be missing in one."""
     y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
     return _float(ops.equal(*same_rank(y_true, y_pred)))
 
@@ -165,13 +168,13 @@ class SparseCategoricalAccuracy(MeanMetricWrapper):
         super().__init__(sparse_categorical_accuracy, name=name, dtype=dtype)
 
 
-# -- k answers --------------------------------------------------------------------------------------------------------
+# -- k answers ---------------------------------------------------------------------------------------------
 
 
 def _within(y_true: Any, y_pred: Any, k: int) -> Any:
     """Where the right class is among the k largest predictions, as 0 and 1."""
     flat = ops.reshape(y_pred, (-1, ops.shape(y_pred)[-1]))
-    hits = ops.in_top_k(ops.reshape(y_true, (-1,)), flat, k)
+    hits = ops.in_top_k(ops.reshape(y_true, (-1,)), flat, min(k, ops.shape(y_pred)[-1]))
     return ops.reshape(_float(hits), ops.shape(y_true))
 
 
@@ -206,13 +209,17 @@ class TopKCategoricalAccuracy(MeanMetricWrapper):
 
     _direction = "up"
 
-    def __init__(self, k: int = 5, name: str | None = "top_k_categorical_accuracy", dtype: Any = None) -> None:
+    def __init__(
+        self, k: int = 5, name: str | None = "top_k_categorical_accuracy", dtype: Any = None
+    ) -> None:
         super().__init__(top_k_categorical_accuracy, name=name, dtype=dtype, k=k)
         self.k = k
 
 
 @export("metrics.sparse_top_k_categorical_accuracy")
-def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5, from_sorted_ids: bool = False) -> Any:
+def sparse_top_k_categorical_accuracy(
+    y_true: Any, y_pred: Any, k: int = 5, from_sorted_ids: bool = False
+) -> Any:
     """Where the right class is among the `k` largest predictions, as 0 and 1.
 
     Args:
@@ -255,5 +262,7 @@ class SparseTopKCategoricalAccuracy(MeanMetricWrapper):
         dtype: Any = None,
         from_sorted_ids: bool = False,
     ) -> None:
-        super().__init__(sparse_top_k_categorical_accuracy, name=name, dtype=dtype, k=k, from_sorted_ids=from_sorted_ids)
+        super().__init__(
+            sparse_top_k_categorical_accuracy, name=name, dtype=dtype, k=k, from_sorted_ids=from_sorted_ids
+        )
         self.k, self.from_sorted_ids = k, from_sorted_ids

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from triceras import dtype_policies, initializers, ops
 from triceras.core import config
-from triceras.core.capture import Configurable, accepts
-from triceras.core.errors import ArgumentError
+from triceras.core.capture import Configurable
+from triceras.core.errors import ArgumentError, ShapeError
 from triceras.core.masks import get_mask
 from triceras.core.registry import export, path_of
 from triceras.core.scope import to_snake_case, unique_name
 from triceras.engine.contract import StateScope, state
-from triceras.losses.base import apply_mask, both
-from triceras.saving import objects
+from triceras.losses.base import apply_mask, both, config_of
 from triceras.variable import Variable, name_scope
 
 
@@ -24,7 +22,8 @@ from triceras.variable import Variable, name_scope
 class Metric(Configurable):
     """Base of all metrics: a quantity gathered over batches.
 
-    Subclass it: make state in `__init__` with `add_weight`, change it in `update_state`, compute from it in `result`.
+    A subclass makes state in `__init__` with `add_weight`, changes it in `update_state`, and computes from it
+    in `result`.
 
     Args:
         dtype: dtype or dtype policy of the state; floatx if not given.
@@ -43,7 +42,8 @@ class Metric(Configurable):
     """
 
     _direction: str | None = None  # "up" or "down": which way is better, for callbacks with mode="auto"
-    unsaved: tuple[str, ...] = ()  # arguments that the reference's configs lack: saved only where they aren't the default
+    # arguments that the reference's configs lack: saved only where they aren't the default
+    unsaved: tuple[str, ...] = ()
 
     def __init__(self, dtype: Any = None, name: str | None = None) -> None:
         self.name = name or unique_name(to_snake_case(type(self).__name__))
@@ -55,7 +55,7 @@ class Metric(Configurable):
         """The dtype of the state and of the result."""
         return self._dtype_policy.compute_dtype
 
-    # -- state -------------------------------------------------------------------------------------------------------
+    # -- state ---------------------------------------------------------------------------------------------
 
     def add_variable(
         self,
@@ -126,7 +126,7 @@ class Metric(Configurable):
         self.update_state(*args, **kwargs)
         return self.result()
 
-    # -- without changing the variables ------------------------------------------------------------------------------
+    # -- without changing the variables --------------------------------------------------------------------
 
     def stateless_update_state(self, metric_variables: Sequence[Any], *args: Any, **kwargs: Any) -> list[Any]:
         """The variables' values after a batch, from given ones; the variables stay as they are.
@@ -157,7 +157,8 @@ class Metric(Configurable):
         variables = self.variables
         if len(values) != len(variables):
             raise ArgumentError(
-                f"Metric {self.name!r} has {len(variables)} variables. Received {len(values)} values in `metric_variables`."
+                f"Metric {self.name!r} has {len(variables)} variables. Received {len(values)} values in "
+                "`metric_variables`."
             )
         tensors = [
             ops.convert_to_tensor(getattr(x, "value", x) if isinstance(x, Variable) else x, dtype=v.dtype)
@@ -168,24 +169,33 @@ class Metric(Configurable):
             result = run()
             return result, [scope.read(v) for v in variables]
 
-    # -- configs -----------------------------------------------------------------------------------------------------
+    # -- configs -------------------------------------------------------------------------------------------
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, as `from_config` takes them."""
-        cls = type(self)
-        found = {**super().get_config(), "name": self.name, "dtype": self.dtype}
-        parameters = inspect.signature(cls).parameters
-        return {
-            k: objects.serialize_keras_object(v)
-            for k, v in found.items()
-            if accepts(cls, k) and (k not in self.unsaved or v != parameters[k].default)
-        }
+        return config_of(self, name=self.name, dtype=self.dtype)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"
 
 
-# -- sums and means ---------------------------------------------------------------------------------------------------
+def table_width(what: str, y_true_shape: Sequence[int | None], y_pred_shape: Sequence[int | None]) -> int:
+    """The number of columns of targets and predictions.
+
+    Raises:
+        ShapeError: they aren't tables of the same known width.
+    """
+    shapes = tuple(y_true_shape), tuple(y_pred_shape)
+    if any(len(shape) != 2 for shape in shapes) or y_pred_shape[1] is None or shapes[0][1] != shapes[1][1]:
+        raise ShapeError(
+            f"{what} takes targets and predictions of shape (batch, columns), with a column for each class "
+            f"or output. Received y_true of shape {shapes[0]} and y_pred of shape {shapes[1]}. Class numbers "
+            "become columns by utils.to_categorical."
+        )
+    return y_pred_shape[1]
+
+
+# -- sums and means ----------------------------------------------------------------------------------------
 
 
 @export("metrics.Sum")
@@ -219,7 +229,7 @@ class Sum(Metric):
 
 @export("metrics.Mean")
 class Mean(Metric):
-    """The weighted mean of all values. Values with several axes are first averaged for each entry of the first axis.
+    """The weighted mean of all values, in which each entry of the first axis counts once.
 
     >>> mean = Mean()
     >>> mean.update_state([1.0, 3.0])
@@ -247,7 +257,8 @@ class Mean(Metric):
             self.total.assign_add(ops.sum(values) / (size / rows))
             self.count.assign_add(rows)
             return
-        each = size / rows if weight.shape else size  # values that count as one: those of an entry, or all under one weight
+        # how many values count as one: those of an entry, or all of them under a single weight
+        each = size / rows if weight.shape else size
         self.total.assign_add(ops.sum(values * weight) / each)
         self.count.assign_add(ops.sum(weight) * (size / math.prod(ops.shape(weight)) / each))
 
@@ -271,7 +282,9 @@ class MeanMetricWrapper(Mean):
     6.0
     """
 
-    def __init__(self, fn: Callable[..., Any], name: str | None = None, dtype: Any = None, **kwargs: Any) -> None:
+    def __init__(
+        self, fn: Callable[..., Any], name: str | None = None, dtype: Any = None, **kwargs: Any
+    ) -> None:
         super().__init__(name=name, dtype=dtype)
         self._fn, self._fn_kwargs = fn, kwargs
         if (path_of(fn) or "").startswith("losses."):

@@ -11,9 +11,8 @@ from triceras.core.errors import ArgumentError, ShapeError
 from triceras.core.registry import export
 from triceras.losses.base import aligned, same_rank
 from triceras.metrics.base import Metric
-from triceras.variable import Variable
 
-COUNTS = ("true_positives", "false_positives", "true_negatives", "false_negatives")
+COUNTS = {name: name for name in ("true_positives", "false_positives", "true_negatives", "false_negatives")}
 
 
 def even_thresholds(count: int) -> list[float]:
@@ -27,8 +26,10 @@ def checked_thresholds(what: str, thresholds: Any, default: float = 0.5) -> list
     Raises:
         ArgumentError: one isn't between 0 and 1.
     """
-    found = [default] if thresholds is None else list(thresholds) if isinstance(thresholds, (list, tuple)) else [thresholds]
-    if thresholds is not None and not all(isinstance(t, (int, float)) and 0 <= t <= 1 for t in found):
+    if thresholds is None:
+        return [default]
+    found = list(thresholds) if isinstance(thresholds, (list, tuple)) else [thresholds]
+    if not all(isinstance(t, (int, float)) and 0 <= t <= 1 for t in found):
         raise ArgumentError(f"{what}: `thresholds` must be between 0 and 1. Received: {thresholds!r}")
     return found
 
@@ -38,7 +39,7 @@ class Confusion:
 
     Args:
         metric: whose variables they are.
-        counts: which of the four counts are kept.
+        counts: which of the four counts are kept, by the names of their variables.
         thresholds: above which a prediction is positive.
         top_k: only so many largest predictions of the last axis can be positive.
         class_id: count this entry of the last axis only.
@@ -48,18 +49,20 @@ class Confusion:
     def __init__(
         self,
         metric: Metric,
-        counts: Sequence[str],
+        counts: dict[str, str],
         thresholds: Sequence[float],
         top_k: int | None = None,
         class_id: int | None = None,
         labels: int | None = None,
     ) -> None:
-        self.what, self.dtype, self.top_k, self.class_id, self.labels = metric.name, metric.dtype, top_k, class_id, labels
+        self.what, self.dtype, self.counts = metric.name, metric.dtype, counts
+        self.top_k, self.class_id, self.labels = top_k, class_id, labels
         # counted in ascending order, and brought back to the given one
         order = sorted(range(len(thresholds)), key=thresholds.__getitem__)
-        self.ascending, self.back = [thresholds[i] for i in order], sorted(range(len(order)), key=order.__getitem__)
+        self.ascending = [thresholds[i] for i in order]
+        self.back = sorted(range(len(order)), key=order.__getitem__)
         shape = (len(thresholds),) if labels is None else (len(thresholds), labels)
-        self.variables: dict[str, Variable] = {name: metric.add_weight(shape=shape, name=name) for name in counts}
+        self.variables = {name: metric.add_weight(shape=shape, name=name) for name in counts}
 
     def update(self, y_true: Any, y_pred: Any, sample_weight: Any = None, label_weights: Any = None) -> None:
         """Count a batch."""
@@ -82,11 +85,12 @@ class Confusion:
             classes = y_pred.shape[-1]
             if not 0 <= self.class_id < classes:
                 raise ArgumentError(
-                    f"{self.what}: `class_id` must be from 0 to {classes - 1}, for {classes} classes. Received: {self.class_id}"
+                    f"{self.what}: `class_id` must be from 0 to {classes - 1}, for {classes} classes. "
+                    f"Received: {self.class_id}"
                 )
             y_true, y_pred, weight = (x[..., self.class_id] for x in (y_true, y_pred, weight))
         true = ops.cast(ops.cast(y_true, "bool"), self.dtype)
-        positives, negatives = self._histogram(y_pred, weight * true), self._histogram(y_pred, weight * (1.0 - true))
+        positives, negatives = (self._histogram(y_pred, weight * part) for part in (true, 1.0 - true))
         found = {
             "true_positives": lambda: _above(positives),
             "false_positives": lambda: _above(negatives),
@@ -94,16 +98,18 @@ class Confusion:
             "false_negatives": lambda: _below(positives),
         }
         for name, variable in self.variables.items():
-            variable.assign_add(ops.take(found[name](), self.back, axis=0))
+            variable.assign_add(ops.take(found[self.counts[name]](), self.back, axis=0))
 
     def _histogram(self, y_pred: Any, weight: Any) -> Any:
-        """The weight of the predictions that lie above i thresholds, at i; with a second axis for separate labels."""
+        """At i, the weight of the predictions above i thresholds; with a second axis for separate labels."""
         bins = len(self.ascending) + 1
-        place = ops.cast(ops.searchsorted(ops.array(self.ascending, dtype=self.dtype), ops.ravel(y_pred)), "int32")
+        thresholds = ops.array(self.ascending, dtype=self.dtype)
+        place = ops.cast(ops.searchsorted(thresholds, ops.ravel(y_pred)), "int32")
         if self.labels is None:
             return ops.segment_sum(ops.ravel(weight), place, num_segments=bins)
         label = ops.broadcast_to(ops.arange(self.labels, dtype="int32"), ops.shape(y_pred))
-        found = ops.segment_sum(ops.ravel(weight), place * self.labels + ops.ravel(label), num_segments=bins * self.labels)
+        place = place * self.labels + ops.ravel(label)
+        found = ops.segment_sum(ops.ravel(weight), place, num_segments=bins * self.labels)
         return ops.reshape(found, (bins, self.labels))
 
 
@@ -118,7 +124,7 @@ def _below(histogram: Any) -> Any:
 def _only_top(y_pred: Any, k: int) -> Any:
     """Predictions with all but the k largest of the last axis below every threshold."""
     size = ops.shape(y_pred)[-1]
-    best = ops.top_k(y_pred, k, sorted=False)[1]
+    best = ops.top_k(y_pred, min(k, size), sorted=False)[1]
     return ops.where(ops.sum(ops.one_hot(best, size, dtype="int32"), axis=-2) > 0, y_pred, -1e10)
 
 
@@ -127,7 +133,7 @@ def _single(value: Any) -> Any:
     return value[0] if value.shape[0] == 1 else value
 
 
-# -- plain counts -----------------------------------------------------------------------------------------------------
+# -- plain counts ------------------------------------------------------------------------------------------
 
 
 class ConfusionCount(Metric):
@@ -138,8 +144,8 @@ class ConfusionCount(Metric):
     def __init__(self, thresholds: Any = None, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype)
         self.thresholds = checked_thresholds(type(self).__name__, thresholds)
-        self._confusion = Confusion(self, (self._count,), self.thresholds)
-        self.accumulator = self._confusion.variables[self._count]
+        self._confusion = Confusion(self, {"accumulator": self._count}, self.thresholds)
+        self.accumulator = self._confusion.variables["accumulator"]
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Count a batch of targets (0 and 1), predictions and weights."""
@@ -155,7 +161,7 @@ class TruePositives(ConfusionCount):
     """How many predictions are rightly positive.
 
     Args:
-        thresholds: above which a prediction is positive: a number from 0 to 1 or a list of them; 0.5 if not given.
+        thresholds: above which a prediction is positive: numbers from 0 to 1, or one; 0.5 if not given.
         name: the metric's name.
         dtype: dtype or dtype policy; floatx if not given.
 
@@ -171,7 +177,7 @@ class FalsePositives(ConfusionCount):
     """How many predictions are wrongly positive.
 
     Args:
-        thresholds: above which a prediction is positive: a number from 0 to 1 or a list of them; 0.5 if not given.
+        thresholds: above which a prediction is positive: numbers from 0 to 1, or one; 0.5 if not given.
         name: the metric's name.
         dtype: dtype or dtype policy; floatx if not given.
 
@@ -187,7 +193,7 @@ class TrueNegatives(ConfusionCount):
     """How many predictions are rightly negative.
 
     Args:
-        thresholds: above which a prediction is positive: a number from 0 to 1 or a list of them; 0.5 if not given.
+        thresholds: above which a prediction is positive: numbers from 0 to 1, or one; 0.5 if not given.
         name: the metric's name.
         dtype: dtype or dtype policy; floatx if not given.
 
@@ -203,7 +209,7 @@ class FalseNegatives(ConfusionCount):
     """How many predictions are wrongly negative.
 
     Args:
-        thresholds: above which a prediction is positive: a number from 0 to 1 or a list of them; 0.5 if not given.
+        thresholds: above which a prediction is positive: numbers from 0 to 1, or one; 0.5 if not given.
         name: the metric's name.
         dtype: dtype or dtype policy; floatx if not given.
 
@@ -214,7 +220,7 @@ class FalseNegatives(ConfusionCount):
     _count = "false_negatives"
 
 
-# -- shares -----------------------------------------------------------------------------------------------------------
+# -- shares ------------------------------------------------------------------------------------------------
 
 
 class _Share(Metric):
@@ -232,9 +238,12 @@ class _Share(Metric):
         dtype: Any = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
-        self.thresholds = checked_thresholds(type(self).__name__, thresholds, 0.5 if top_k is None else -1e10 / 2)
+        self.thresholds = checked_thresholds(
+            type(self).__name__, thresholds, 0.5 if top_k is None else -1e10 / 2
+        )
         self.top_k, self.class_id = top_k, class_id
-        self._confusion = Confusion(self, ("true_positives", self._other), self.thresholds, top_k, class_id)
+        counts = {name: name for name in ("true_positives", self._other)}
+        self._confusion = Confusion(self, counts, self.thresholds, top_k, class_id)
         self.__dict__.update(self._confusion.variables)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
@@ -252,8 +261,8 @@ class Precision(_Share):
     """Which share of the positive predictions is right.
 
     Args:
-        thresholds: above which a prediction is positive: a number from 0 to 1 or a list of them; 0.5 if not given.
-        top_k: the largest predictions of each sample are positive, so many of them, instead of or beside `thresholds`.
+        thresholds: above which a prediction is positive: numbers from 0 to 1, or one; 0.5 if not given.
+        top_k: only so many largest predictions of each sample can be positive.
         class_id: count this class of the last axis only.
         name: the metric's name.
         dtype: dtype or dtype policy; floatx if not given.
@@ -270,8 +279,8 @@ class Recall(_Share):
     """Which share of the positive targets is found.
 
     Args:
-        thresholds: above which a prediction is positive: a number from 0 to 1 or a list of them; 0.5 if not given.
-        top_k: the largest predictions of each sample are positive, so many of them, instead of or beside `thresholds`.
+        thresholds: above which a prediction is positive: numbers from 0 to 1, or one; 0.5 if not given.
+        top_k: only so many largest predictions of each sample can be positive.
         class_id: count this class of the last axis only.
         name: the metric's name.
         dtype: dtype or dtype policy; floatx if not given.
@@ -283,7 +292,7 @@ class Recall(_Share):
     _other = "false_negatives"
 
 
-# -- the best of one where another is good enough ---------------------------------------------------------------------
+# -- the best of one where another is good enough ----------------------------------------------------------
 
 
 class _Tradeoff(Metric):
@@ -292,14 +301,22 @@ class _Tradeoff(Metric):
     _direction = "up"
 
     def __init__(
-        self, bound: str, value: float, num_thresholds: int, class_id: int | None, name: str | None, dtype: Any
+        self,
+        bound: str,
+        value: float,
+        num_thresholds: int,
+        class_id: int | None,
+        name: str | None,
+        dtype: Any,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         what = type(self).__name__
         if not 0 <= value <= 1:
             raise ArgumentError(f"{what}: `{bound}` must be from 0 to 1. Received: {value!r}")
         if not isinstance(num_thresholds, int) or num_thresholds < 1:
-            raise ArgumentError(f"{what}: `num_thresholds` must be a positive integer. Received: {num_thresholds!r}")
+            raise ArgumentError(
+                f"{what}: `num_thresholds` must be a positive integer. Received: {num_thresholds!r}"
+            )
         self.value, self.num_thresholds, self.class_id = value, num_thresholds, class_id
         self.thresholds = [0.5] if num_thresholds == 1 else [0.0, *even_thresholds(num_thresholds), 1.0]
         self._confusion = Confusion(self, COUNTS, self.thresholds, class_id=class_id)
@@ -313,7 +330,8 @@ class _Tradeoff(Metric):
         """Each rate is given by what is right and what it is right of."""
         counts = {name: v.value for name, v in self._confusion.variables.items()}
         bound, rate = (
-            ops.divide_no_nan(counts[right], counts[right] + counts[other]) for right, other in (bounded, wanted)
+            ops.divide_no_nan(counts[right], counts[right] + counts[other])
+            for right, other in (bounded, wanted)
         )
         return ops.max(ops.where(bound >= self.value, rate, 0.0))
 
@@ -325,7 +343,7 @@ _PRECISION = ("true_positives", "false_positives")
 
 @export("metrics.SensitivityAtSpecificity")
 class SensitivityAtSpecificity(_Tradeoff):
-    """The best sensitivity (share of positives found) at thresholds where the specificity is at least a given one.
+    """The best sensitivity (share of positives found) where the specificity is at least a given one.
 
     Args:
         specificity: from 0 to 1.
@@ -356,7 +374,7 @@ class SensitivityAtSpecificity(_Tradeoff):
 
 @export("metrics.SpecificityAtSensitivity")
 class SpecificityAtSensitivity(_Tradeoff):
-    """The best specificity (share of negatives left out) at thresholds where the sensitivity is at least a given one.
+    """The best specificity (share of negatives left out) where the sensitivity is at least a given one.
 
     Args:
         sensitivity: from 0 to 1.
@@ -447,7 +465,7 @@ class RecallAtPrecision(_Tradeoff):
         return self._best(_PRECISION, _RECALL)
 
 
-# -- areas under curves -----------------------------------------------------------------------------------------------
+# -- areas under curves ------------------------------------------------------------------------------------
 
 CURVES = ("ROC", "PR", "PRGAIN")
 SUMMATIONS = ("interpolation", "minoring", "majoring")
@@ -460,8 +478,9 @@ class AUC(Metric):
     Args:
         num_thresholds: how many thresholds there are.
         curve: "ROC" (recall over the share of false alarms), "PR" (precision over recall) or "PRGAIN".
-        summation_method: height between two thresholds: "interpolation" (the mean; for "PR", an interpolation of the counts,
-            after Davis and Goadrich, 2006), "minoring" (the smaller) or "majoring" (the larger).
+        summation_method: height between two thresholds: "interpolation" (the mean; for "PR", an interpolation
+            of the counts, after Davis and Goadrich, 2006), "minoring" (the smaller) or "majoring" (the
+            larger).
         name: the metric's name.
         dtype: dtype or dtype policy; floatx if not given.
         thresholds: numbers from 0 to 1 instead of `num_thresholds`.
@@ -493,16 +512,24 @@ class AUC(Metric):
         if str(curve).upper() not in CURVES:
             raise ArgumentError(f"AUC: `curve` must be one of {CURVES}. Received: {curve!r}")
         if str(summation_method).lower() not in SUMMATIONS:
-            raise ArgumentError(f"AUC: `summation_method` must be one of {SUMMATIONS}. Received: {summation_method!r}")
+            raise ArgumentError(
+                f"AUC: `summation_method` must be one of {SUMMATIONS}. Received: {summation_method!r}"
+            )
         if thresholds is None and (not isinstance(num_thresholds, int) or num_thresholds < 2):
-            raise ArgumentError(f"AUC: `num_thresholds` must be an integer above 1. Received: {num_thresholds!r}")
+            raise ArgumentError(
+                f"AUC: `num_thresholds` must be an integer above 1. Received: {num_thresholds!r}"
+            )
         self.curve, self.summation_method = str(curve).upper(), str(summation_method).lower()
-        self._given = None if thresholds is None else sorted(map(float, checked_thresholds("AUC", list(thresholds))))
+        self._given = None
+        if thresholds is not None:
+            self._given = sorted(map(float, checked_thresholds("AUC", list(thresholds))))
         inner = even_thresholds(num_thresholds) if self._given is None else self._given
         self.thresholds = [-config.epsilon(), *inner, 1.0 + config.epsilon()]
         self.num_thresholds = len(self.thresholds)
         self.multi_label, self.num_labels, self._from_logits = multi_label, num_labels, from_logits
-        self.label_weights = None if label_weights is None else [float(w) for w in ops.convert_to_numpy(label_weights)]
+        self.label_weights: list[float] | None = None
+        if label_weights is not None:
+            self.label_weights = [float(w) for w in ops.convert_to_numpy(label_weights)]
         self._confusion: Confusion | None = None
         if not multi_label:
             self._make()
@@ -517,7 +544,8 @@ class AUC(Metric):
         if self._confusion is None:
             if len(y_pred_shape) != 2:
                 raise ShapeError(
-                    f"AUC with `multi_label` takes predictions of shape (batch, labels). Received shape {tuple(y_pred_shape)}"
+                    "AUC with `multi_label` takes predictions of shape (batch, labels). Received shape "
+                    f"{tuple(y_pred_shape)}"
                 )
             self._make(y_pred_shape[1])
 
@@ -526,13 +554,17 @@ class AUC(Metric):
         y_pred = ops.cast(ops.convert_to_tensor(y_pred), self.dtype)
         self.build_state(tuple(ops.convert_to_tensor(y_true).shape), tuple(y_pred.shape))
         labels = y_pred.shape[-1] if y_pred.shape else 1
-        expected = self._confusion.labels if self.multi_label else None
-        for what, size in (("label_weights", self.label_weights and len(self.label_weights)), ("num_labels", expected)):
+        expected = {"label_weights": len(self.label_weights or ()), "num_labels": self._confusion.labels}
+        for what, size in expected.items():
             if size and size != labels:
-                raise ShapeError(f"AUC: `{what}` is for {size} labels. Received predictions of shape {tuple(y_pred.shape)}")
+                raise ShapeError(
+                    f"AUC: `{what}` is for {size} labels. Received predictions of shape {tuple(y_pred.shape)}"
+                )
         if self._from_logits:
             y_pred = ops.sigmoid(y_pred)
-        self._confusion.update(y_true, y_pred, sample_weight, None if self.multi_label else self._label_weights())
+        self._confusion.update(
+            y_true, y_pred, sample_weight, None if self.multi_label else self._label_weights()
+        )
 
     def _label_weights(self) -> Any:
         return None if self.label_weights is None else ops.array(self.label_weights, dtype=self.dtype)
@@ -551,19 +583,22 @@ class AUC(Metric):
             x, y = ratio(tp, tp + fn), ratio(tp, tp + fp)
         else:  # how much better than always saying yes (Flach and Kull, 2015)
             prior = ratio(tp + fn, fp + tn)
-            x, y = 1.0 - prior * ratio(fn, tp), 1.0 - prior * ratio(fp, tp)
+            x = ops.where(tp > 0, ops.maximum(1.0 - prior * ratio(fn, tp), 0.0), 0.0)
+            y = 1.0 - prior * ratio(fp, tp)
         low, high = ops.minimum(y[:-1], y[1:]), ops.maximum(y[:-1], y[1:])
-        heights = {"interpolation": (low + high) / 2.0, "minoring": low, "majoring": high}[self.summation_method]
-        return self._average(ops.sum((x[:-1] - x[1:]) * heights, axis=0))
+        heights = {"interpolation": (low + high) / 2.0, "minoring": low, "majoring": high}
+        return self._average(ops.sum((x[:-1] - x[1:]) * heights[self.summation_method], axis=0))
 
     def _average(self, areas: Any) -> Any:
         if not self.multi_label:
             return areas
         weights = self._label_weights()
-        return ops.mean(areas) if weights is None else ops.divide_no_nan(ops.sum(areas * weights), ops.sum(weights))
+        if weights is None:
+            return ops.mean(areas)
+        return ops.divide_no_nan(ops.sum(areas * weights), ops.sum(weights))
 
     def interpolate_pr_auc(self) -> Any:
-        """The area under precision over recall, with true positives linear in all positives between two thresholds.
+        """The area under precision over recall, with true positives linear in all positives in between.
 
         There `precision = slope + intercept / positives`, whose integral over the recall is exact.
         """
@@ -573,7 +608,9 @@ class AUC(Metric):
         slope = ops.divide_no_nan(gained, more)
         intercept = tp[1:] - slope * positives[1:]
         growth = ops.where(
-            ops.logical_and(positives[:-1] > 0, positives[1:] > 0), ops.divide_no_nan(positives[:-1], positives[1:]), 1.0
+            ops.logical_and(positives[:-1] > 0, positives[1:] > 0),
+            ops.divide_no_nan(positives[:-1], positives[1:]),
+            1.0,
         )
         parts = slope * (gained + intercept * ops.log(growth))
         return self._average(ops.sum(ops.divide_no_nan(parts, tp[1:] + fn[1:]), axis=0))

@@ -7,10 +7,10 @@ from typing import Any
 
 from triceras import ops
 from triceras.core import config
-from triceras.core.errors import ArgumentError, ShapeError
+from triceras.core.errors import ArgumentError
 from triceras.core.registry import export
 from triceras.losses.base import aligned, pair
-from triceras.metrics.base import MeanMetricWrapper, Metric
+from triceras.metrics.base import MeanMetricWrapper, Metric, table_width
 
 AGGREGATIONS = (None, "uniform_average", "variance_weighted_average")
 
@@ -20,8 +20,10 @@ class R2Score(Metric):
     """The share of the targets' variance that predictions explain: 1 is perfect, 0 no better than the mean.
 
     Args:
-        class_aggregation: for several outputs: "uniform_average", "variance_weighted_average", or None for one score each.
-        num_regressors: number of independent variables, for the adjusted score; 0 for the plain one.
+        class_aggregation: for several outputs: "uniform_average", "variance_weighted_average", or None for
+            one score each.
+        num_regressors: number of independent variables, for the adjusted score, which counts each target as a
+            sample; 0 for the plain one.
         name: the metric's name.
         dtype: dtype or dtype policy; floatx if not given.
 
@@ -40,7 +42,9 @@ class R2Score(Metric):
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         if class_aggregation not in AGGREGATIONS:
-            raise ArgumentError(f"R2Score: `class_aggregation` must be one of {AGGREGATIONS}. Received: {class_aggregation!r}")
+            raise ArgumentError(
+                f"R2Score: `class_aggregation` must be one of {AGGREGATIONS}. Received: {class_aggregation!r}"
+            )
         if num_regressors < 0:
             raise ArgumentError(f"R2Score: `num_regressors` must be at least 0. Received: {num_regressors!r}")
         self.class_aggregation, self.num_regressors = class_aggregation, num_regressors
@@ -50,14 +54,10 @@ class R2Score(Metric):
     def build_state(self, y_true_shape: Sequence[int | None], y_pred_shape: Sequence[int | None]) -> None:
         if self._built:
             return
-        if len(y_pred_shape) != 2 or len(y_true_shape) != 2 or y_pred_shape[1] is None or y_true_shape[1] != y_pred_shape[1]:
-            raise ShapeError(
-                "R2Score takes targets and predictions of shape (batch, outputs). Received y_true of shape "
-                f"{tuple(y_true_shape)} and y_pred of shape {tuple(y_pred_shape)}."
-            )
+        width = table_width("R2Score", y_true_shape, y_pred_shape)
         names = ("squared_sum", "sum", "residual", "count")
         self.squared_sum, self.sum, self.residual, self.count = (
-            self.add_weight(shape=(y_pred_shape[1],), name=name) for name in names
+            self.add_weight(shape=(width,), name=name) for name in names
         )
         self._built = True
 
@@ -65,7 +65,7 @@ class R2Score(Metric):
         """Take a batch of targets, predictions and weights of the samples into account."""
         y_true, y_pred = (ops.cast(ops.convert_to_tensor(y), self.dtype) for y in (y_true, y_pred))
         self.build_state(tuple(y_true.shape), tuple(y_pred.shape))
-        weight = ops.ones_like(y_true[:, :1]) if sample_weight is None else aligned(sample_weight, y_true, self.name)
+        weight = aligned(1.0 if sample_weight is None else sample_weight, y_true, self.name)
         for variable, values in (
             (self.squared_sum, y_true * y_true * weight),
             (self.sum, y_true * weight),
@@ -73,7 +73,7 @@ class R2Score(Metric):
             (self.count, ops.broadcast_to(weight, ops.shape(y_true))),
         ):
             variable.assign_add(ops.sum(values, axis=0))
-        self.num_samples.assign_add(ops.shape(y_true)[0])
+        self.num_samples.assign_add(ops.size(y_true))
 
     def result(self) -> Any:
         """The score, or one for each output."""
@@ -113,7 +113,7 @@ def pearson_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
 
 @export("metrics.PearsonCorrelation")
 class PearsonCorrelation(MeanMetricWrapper):
-    """Mean of Pearson's correlation along an axis of each sample; NaN where targets or predictions are constant.
+    """Mean of Pearson's correlation along an axis of each sample; NaN where one side is constant.
 
     Args:
         name: the metric's name.
@@ -133,7 +133,7 @@ class PearsonCorrelation(MeanMetricWrapper):
 
 @export("metrics.concordance_correlation")
 def concordance_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
-    """Lin's concordance correlation along an axis: like Pearson's, but predictions must also have the targets' mean and scale.
+    """Lin's concordance correlation along an axis: as Pearson's, less what mean and scale differ.
 
     >>> round(float(concordance_correlation([0.0, 1.0, 2.0], [0.0, 1.0, 2.0])), 4)
     1.0
@@ -161,6 +161,8 @@ class ConcordanceCorrelation(MeanMetricWrapper):
 
     _direction = "up"
 
-    def __init__(self, name: str | None = "concordance_correlation", dtype: Any = None, axis: int = -1) -> None:
+    def __init__(
+        self, name: str | None = "concordance_correlation", dtype: Any = None, axis: int = -1
+    ) -> None:
         super().__init__(concordance_correlation, name=name, dtype=dtype, axis=axis)
         self.axis = axis

@@ -7,10 +7,10 @@ from typing import Any
 
 from triceras import ops
 from triceras.core import config
-from triceras.core.errors import ArgumentError, ShapeError
+from triceras.core.errors import ArgumentError
 from triceras.core.registry import export
 from triceras.losses.base import aligned
-from triceras.metrics.base import Metric
+from triceras.metrics.base import Metric, table_width
 
 AVERAGES = (None, "micro", "macro", "weighted")
 
@@ -20,8 +20,8 @@ class FBetaScore(Metric):
     """Weighted harmonic mean of precision and recall, for each class: `(1 + b²) p r / (b² p + r)`.
 
     Args:
-        average: None for a score of each class, "micro" (one score of all counts), "macro" (their mean) or "weighted" (their
-            mean by the number of targets).
+        average: None for a score of each class, "micro" (one score of all counts), "macro" (their mean) or
+            "weighted" (their mean by the number of targets).
         beta: how much more recall weighs than precision.
         threshold: above which a prediction is positive; the largest one of each sample if not given.
         name: the metric's name.
@@ -49,20 +49,18 @@ class FBetaScore(Metric):
         if isinstance(beta, bool) or not isinstance(beta, (int, float)) or beta <= 0:
             raise ArgumentError(f"{what}: `beta` must be a number above 0. Received: {beta!r}")
         if threshold is not None and (not isinstance(threshold, float) or not 0 < threshold <= 1):
-            raise ArgumentError(f"{what}: `threshold` must be a float above 0 and at most 1, or None. Received: {threshold!r}")
+            raise ArgumentError(
+                f"{what}: `threshold` must be a float above 0 and at most 1, or None. Received: {threshold!r}"
+            )
         self.average, self.beta, self.threshold = average, beta, threshold
         self._built = False
 
     def build_state(self, y_true_shape: Sequence[int | None], y_pred_shape: Sequence[int | None]) -> None:
         if self._built:
             return
-        if len(y_pred_shape) != 2 or len(y_true_shape) != 2 or y_pred_shape[1] is None or y_true_shape[1] != y_pred_shape[1]:
-            raise ShapeError(
-                f"{type(self).__name__} takes targets and predictions of shape (batch, classes). Received y_true of shape "
-                f"{tuple(y_true_shape)} and y_pred of shape {tuple(y_pred_shape)}. For class numbers use utils.to_categorical."
-            )
+        width = table_width(type(self).__name__, y_true_shape, y_pred_shape)
         names = ("true_positives", "false_positives", "false_negatives", "intermediate_weights")
-        shape = () if self.average == "micro" else (y_pred_shape[1],)
+        shape = () if self.average == "micro" else (width,)
         self.true_positives, self.false_positives, self.false_negatives, self.intermediate_weights = (
             self.add_weight(shape=shape, name=name) for name in names
         )
@@ -74,7 +72,8 @@ class FBetaScore(Metric):
         self.build_state(tuple(y_true.shape), tuple(y_pred.shape))
         if self.threshold is None:
             largest = y_pred >= ops.max(y_pred, axis=-1, keepdims=True)
-            positive = ops.logical_and(largest, ops.abs(y_pred) > 1e-9)  # nothing is predicted where all are 0
+            # nothing is predicted where all are 0
+            positive = ops.logical_and(largest, ops.abs(y_pred) > 1e-9)
         else:
             positive = y_pred > self.threshold
         positive = ops.cast(positive, self.dtype)
@@ -108,8 +107,8 @@ class F1Score(FBetaScore):
     """Harmonic mean of precision and recall, for each class.
 
     Args:
-        average: None for a score of each class, "micro" (one score of all counts), "macro" (their mean) or "weighted" (their
-            mean by the number of targets).
+        average: None for a score of each class, "micro" (one score of all counts), "macro" (their mean) or
+            "weighted" (their mean by the number of targets).
         threshold: above which a prediction is positive; the largest one of each sample if not given.
         name: the metric's name.
         dtype: dtype or dtype policy; floatx if not given.

@@ -15,13 +15,15 @@ from triceras.metrics.base import Metric
 
 @export("metrics.IoU")
 class IoU(Metric):
-    """Mean over some classes of the intersection over union, `true positives / (true positives + all mistakes)`.
+    """Mean over some classes of the intersection over union,
+    `true positives / (true positives + all mistakes)`.
 
     Args:
         num_classes: number of classes.
         target_class_ids: the classes whose mean is taken.
         name: the metric's name.
-        dtype: dtype of the counts; "int32" if not given, which cuts weights to integers: give "float32" for others.
+        dtype: dtype of the counts; "int32" if not given, which cuts weights to integers: give "float32" for
+            others.
         ignore_class: a class number of the targets whose entries don't count.
         sparse_y_true: whether targets are class numbers rather than scores of the classes.
         sparse_y_pred: whether predictions are class numbers rather than scores of the classes.
@@ -47,12 +49,19 @@ class IoU(Metric):
         super().__init__(name=name, dtype=dtype or "int32")
         if not all(0 <= i < num_classes for i in target_class_ids):
             raise ArgumentError(
-                f"{type(self).__name__}: `target_class_ids` must be from 0 to {num_classes - 1}, for {num_classes} classes. "
+                f"{type(self).__name__}: `target_class_ids` must be from 0 to {num_classes - 1}, for "
+                f"{num_classes} classes. "
                 f"Received: {target_class_ids!r}"
             )
-        self.num_classes, self.target_class_ids, self.ignore_class = num_classes, list(target_class_ids), ignore_class
+        self.num_classes, self.target_class_ids, self.ignore_class = (
+            num_classes,
+            list(target_class_ids),
+            ignore_class,
+        )
         self.sparse_y_true, self.sparse_y_pred, self.axis = sparse_y_true, sparse_y_pred, axis
-        self.total_confusion_matrix = self.add_weight(shape=(num_classes, num_classes), name="total_confusion_matrix")
+        self.total_confusion_matrix = self.add_weight(
+            shape=(num_classes, num_classes), name="total_confusion_matrix"
+        )
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Count a batch of targets, predictions and weights."""
@@ -63,12 +72,17 @@ class IoU(Metric):
                 (ops.convert_to_tensor(y_pred), self.sparse_y_pred),
             )
         )
-        weight = 1.0 if sample_weight is None else aligned(sample_weight, ops.cast(true, config.floatx()), self.name)
+        weight = (
+            1.0
+            if sample_weight is None
+            else aligned(sample_weight, ops.cast(true, config.floatx()), self.name)
+        )
         weight = ops.ravel(ops.broadcast_to(ops.cast(weight, self.dtype), ops.shape(true)))
         true, predicted = ops.ravel(true), ops.ravel(predicted)
         if true.shape[0] != predicted.shape[0] and None not in (true.shape[0], predicted.shape[0]):
             raise ShapeError(
-                f"{self.name}: targets and predictions must have the same number of entries. Received y_true of shape "
+                f"{self.name}: targets and predictions must have the same number of entries. Received "
+                "y_true of shape "
                 f"{tuple(ops.shape(y_true))} and y_pred of shape {tuple(ops.shape(y_pred))}."
             )
         counts = self._valid(true) & self._valid(predicted)
@@ -79,6 +93,11 @@ class IoU(Metric):
             ops.where(counts, weight, ops.zeros_like(weight)), cell, num_segments=self.num_classes**2
         )
         self.total_confusion_matrix.assign_add(ops.reshape(matrix, (self.num_classes, self.num_classes)))
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, as `from_config` takes them."""
+        found = super().get_config()
+        return found | {"target_class_ids": self.target_class_ids} if "target_class_ids" in found else found
 
     def _valid(self, classes: Any) -> Any:
         return ops.logical_and(classes >= 0, classes < self.num_classes)
@@ -101,7 +120,8 @@ class BinaryIoU(IoU):
         target_class_ids: the classes whose mean is taken: (0,), (1,) or (0, 1).
         threshold: at and above which a prediction means 1.
         name: the metric's name.
-        dtype: dtype of the counts; "int32" if not given, which cuts weights to integers: give "float32" for others.
+        dtype: dtype of the counts; "int32" if not given, which cuts weights to integers: give "float32" for
+            others.
 
     >>> round(float(BinaryIoU()([0, 1, 0, 1], [0.1, 0.2, 0.4, 0.7])), 4)
     0.5833
@@ -129,7 +149,8 @@ class MeanIoU(IoU):
     Args:
         num_classes: number of classes.
         name: the metric's name.
-        dtype: dtype of the counts; "int32" if not given, which cuts weights to integers: give "float32" for others.
+        dtype: dtype of the counts; "int32" if not given, which cuts weights to integers: give "float32" for
+            others.
         ignore_class: a class number of the targets whose entries don't count.
         sparse_y_true: whether targets are class numbers rather than scores of the classes.
         sparse_y_pred: whether predictions are class numbers rather than scores of the classes.
@@ -149,7 +170,9 @@ class MeanIoU(IoU):
         sparse_y_pred: bool = True,
         axis: int = -1,
     ) -> None:
-        super().__init__(num_classes, range(num_classes), name, dtype, ignore_class, sparse_y_true, sparse_y_pred, axis)
+        super().__init__(
+            num_classes, range(num_classes), name, dtype, ignore_class, sparse_y_true, sparse_y_pred, axis
+        )
 
 
 @export("metrics.OneHotIoU")
@@ -160,7 +183,8 @@ class OneHotIoU(IoU):
         num_classes: number of classes.
         target_class_ids: the classes whose mean is taken.
         name: the metric's name.
-        dtype: dtype of the counts; "int32" if not given, which cuts weights to integers: give "float32" for others.
+        dtype: dtype of the counts; "int32" if not given, which cuts weights to integers: give "float32" for
+            others.
         ignore_class: a class number of the targets whose entries don't count.
         sparse_y_pred: whether predictions are class numbers rather than scores of the classes.
         axis: of the classes.
@@ -189,7 +213,8 @@ class OneHotMeanIoU(MeanIoU):
     Args:
         num_classes: number of classes.
         name: the metric's name.
-        dtype: dtype of the counts; "int32" if not given, which cuts weights to integers: give "float32" for others.
+        dtype: dtype of the counts; "int32" if not given, which cuts weights to integers: give "float32" for
+            others.
         ignore_class: a class number of the targets whose entries don't count.
         sparse_y_pred: whether predictions are class numbers rather than scores of the classes.
         axis: of the classes.

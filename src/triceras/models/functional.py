@@ -52,13 +52,13 @@ def graph_config(model: Model) -> dict[str, Any]:
     operations = []
     for operation in graph.operations:
         calls = [n for n in operation._inbound_nodes if id(n) in inside or isinstance(operation, InputLayer)]
-        for i, node in enumerate(calls):
+        for i, node in enumerate(calls, _first_call(operation)):
             indices[id(node)] = i
         operations.append((operation, calls))
 
     def history(t: KerasTensor) -> list[Any]:
         node, index = t.history
-        return [node.operation.name, indices.get(id(node), 0), index]
+        return [node.operation.name, indices.get(id(node), _first_call(node.operation)), index]
 
     def argument(value: Any) -> Any:
         if isinstance(value, KerasTensor):
@@ -86,10 +86,16 @@ def graph_config(model: Model) -> dict[str, Any]:
     }
 
 
+def _first_call(operation: Operation) -> int:
+    """The number of an operation's first call in configs, where a graph inside counts as its own call 0."""
+    return int(isinstance(operation, Functional))
+
+
 def _from_config(cls: type, config: dict[str, Any], custom_objects: dict[str, Any] | None) -> Any:
     from triceras.saving.objects import deserialize_keras_object
 
     made: dict[str, Operation] = {}
+    first: dict[str, int] = {}
     nodes: dict[tuple[str, int], list[KerasTensor]] = {}
     waiting = []
     for data in config["layers"]:
@@ -97,7 +103,8 @@ def _from_config(cls: type, config: dict[str, Any], custom_objects: dict[str, An
         made[data["name"]] = operation
         if isinstance(operation, InputLayer):
             nodes[data["name"], 0] = [operation.output]
-        waiting += [(data["name"], i, node) for i, node in enumerate(data["inbound_nodes"])]
+        first[data["name"]] = _first_call(operation)
+        waiting += [(data["name"], i, node) for i, node in enumerate(data["inbound_nodes"], first[data["name"]])]
 
     def ready(value: Any) -> bool:
         return all((h[0], h[1]) in nodes for h in _histories(value))
@@ -120,7 +127,7 @@ def _from_config(cls: type, config: dict[str, Any], custom_objects: dict[str, An
     while waiting:
         later = []
         for name, index, node in waiting:
-            if not ready(node) or (index and (name, index - 1) not in nodes):
+            if not ready(node) or (index > first[name] and (name, index - 1) not in nodes):
                 later.append((name, index, node))
                 continue
             if not isinstance(node, dict):

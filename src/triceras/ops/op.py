@@ -1,14 +1,14 @@
-"""The mechanism behind every op: one decorated function gives the public name, promotion, dispatch and symbolic calls.
+"""The mechanism of ops: one decorated function gives the public name, promotion, dispatch and symbolic calls.
 
     @op(promote=promote_float)
     def logaddexp(x1: Tensor, x2: Tensor) -> Tensor:
         \"\"\"Logarithm of the sum of exponentials, elementwise, without overflow.\"\"\"
         return maximum(x1, x2) + log1p(exp(-abs(x1 - x2)))
 
-Annotations say what each argument is: `Tensor` (converted, promoted with the others), `Tensors` (a list of such), `Kept`
-(converted, keeps its own dtype); everything else is static. A body of `...` makes the op a primitive, which each
-engine supplies; otherwise an engine's native of the same name is used where there is one, else the body. Natives get
-tensors by position and static arguments by keyword.
+Annotations say what each argument is: `Tensor` (converted, promoted with the others), `Tensors` (a list of
+such), `Kept` (converted, keeps its own dtype); everything else is static. A body of `...` makes the op a
+primitive, which each engine supplies; otherwise an engine's native of the same name is used where there is
+one, else the body. Natives get tensors by position and static arguments by keyword.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from triceras.ops.operation import Operation, is_symbolic
 Tensor = Any
 Tensors = Sequence[Any]
 Kept = Any
+
 
 def _bare() -> None: ...
 
@@ -80,7 +81,9 @@ class Op:
         self.passed = tuple(passed)  # static arguments that saved graphs hold among a call's inputs
         self.primitive = body.__code__.co_code in _EMPTY
         if tuple(self.signature.parameters)[: len(self.tensors)] != self.tensors:
-            self.body = lambda *values, **statics: body(**dict(zip(self.tensors, values, strict=True)), **statics)
+            self.body = lambda *values, **statics: body(
+                **dict(zip(self.tensors, values, strict=True)), **statics
+            )
         self.fast: dict[Any, Callable[..., Any]] = {}  # what runs on tensors of these types and dtypes
         self._plans: dict[Any, Callable[..., Any]] = {}
         self._specs: dict[Any, Any] = {}
@@ -91,7 +94,7 @@ class Op:
         for found in (self.fast, self._plans, self._specs):
             found.clear()
 
-    # -- running ---------------------------------------------------------------------------------------------------
+    # -- running ---------------------------------------------------------------------------------------------
 
     def implementation(self, engine: Engine) -> Callable[..., Any]:
         """What runs on an engine: its native, else the body."""
@@ -110,7 +113,7 @@ class Op:
     def slow(self, values: list[Any], statics: dict[str, Any]) -> Any:
         """Any call: symbolic arguments, variables, NumPy arrays, Python numbers, mixed dtypes.
 
-        What was found out about the arguments' types is kept in `fast`, where the public function looks first.
+        What was found out about the arguments' types is kept in `fast`, where the public function looks.
         """
         if any(map(is_symbolic, values)):
             return self.symbolic(values, statics)
@@ -138,8 +141,10 @@ class Op:
         return run(*values, **statics) if run else self.slow(list(values), statics)
 
     def _keep(self, found: dict[Any, Any], key: Any, values: list[Any], run: Callable[..., Any]) -> None:
-        """Remember what runs, if types and dtypes say all about the arguments (they don't for nested lists)."""
-        if len(found) < 4096 and all(type(v) in _PLAIN or getattr(v, "dtype", None) is not None for v in values):
+        """Remember what runs, if types and dtypes say all about the arguments (not so for nested lists)."""
+        if len(found) < 4096 and all(
+            type(v) in _PLAIN or getattr(v, "dtype", None) is not None for v in values
+        ):
             found[key] = run
 
     def _unwrap(self, places: list[int], *values: Any, **statics: Any) -> Any:
@@ -160,7 +165,7 @@ class Op:
         return selection.current()
 
     def _plan(self, engine: Engine, values: list[Any]) -> Callable[..., Any]:
-        """What runs on an engine for arguments of these types: conversions where any is needed, then the op."""
+        """What runs on an engine for arguments of these types: the conversions they need, then the op."""
         run = self.implementation(engine)
         target = None
         if self.promote is not None:
@@ -170,12 +175,20 @@ class Op:
                     kinds += map(_kind, value) if name in self.lists else [_kind(value)]
             target = self.promote(tuple(kinds)) if kinds else None
         # a native may take Python numbers beside a tensor as they are, which costs least
-        beside = engine.takes_numbers and self.name in engine.natives and any(type(v) not in _PLAIN for v in values)
+        beside = (
+            engine.takes_numbers
+            and self.name in engine.natives
+            and any(type(v) not in _PLAIN for v in values)
+        )
         converters = []
         for name, value in zip(self.tensors, values, strict=True):
             dtype = target if name in self.promoted else None
             owned = selection.engine_of(type(value)) is engine
-            if value is None or (owned and dtype in (None, value.dtype)) or (beside and type(value) in NUMBERS):
+            if (
+                value is None
+                or (owned and dtype in (None, value.dtype))
+                or (beside and type(value) in NUMBERS)
+            ):
                 converters.append(None)
             elif name in self.lists:
                 converters.append(lambda items, dtype=dtype: [_tensor(engine, v, dtype) for v in items])
@@ -185,7 +198,9 @@ class Op:
             return run
 
         def convert_and_run(*values: Any, **statics: Any) -> Any:
-            return run(*[v if c is None else c(v) for c, v in zip(converters, values, strict=True)], **statics)
+            return run(
+                *[v if c is None else c(v) for c, v in zip(converters, values, strict=True)], **statics
+            )
 
         return convert_and_run
 
@@ -193,12 +208,16 @@ class Op:
         """Raise an error that says what was received, with the engine's reason in one line."""
         if isinstance(error, (TricerasError, NotImplementedError, MemoryError)):
             raise error
-        received = ", ".join(f"{n}={_described(v)}" for n, v in zip(self.tensors, values, strict=False) if v is not None)
+        received = ", ".join(
+            f"{n}={_described(v)}" for n, v in zip(self.tensors, values, strict=False) if v is not None
+        )
         received += "".join(f", {n}={shown(v, 60)}" for n, v in statics.items())
         reason = " ".join(str(error).split())
-        raise OpError(f"{self.name.lstrip('_')}() can't be computed: {reason[:400]}\nReceived: {received}") from error
+        raise OpError(
+            f"{self.name.lstrip('_')}() can't be computed: {reason[:400]}\nReceived: {received}"
+        ) from error
 
-    # -- symbolic --------------------------------------------------------------------------------------------------
+    # -- symbolic --------------------------------------------------------------------------------------------
 
     def symbolic(self, values: list[Any], statics: dict[str, Any]) -> Any:
         """The symbolic result; recorded as a node unless recording is off."""
@@ -206,7 +225,9 @@ class Op:
         outputs = self.infer(values, statics)
         if recording.get():
             kept, fixed = len(values), {}
-            while kept and (values[kept - 1] is None or self._configured(self.tensors[kept - 1], values[kept - 1])):
+            while kept and (
+                values[kept - 1] is None or self._configured(self.tensors[kept - 1], values[kept - 1])
+            ):
                 kept -= 1
                 if values[kept] is not None:
                     fixed[self.tensors[kept]] = values[kept]
@@ -226,7 +247,11 @@ class Op:
             key = found = None
         if found is None:
             try:
-                found = self.spec(self, values, statics) if self.spec else infer(self._apply, (values, statics), {})
+                found = (
+                    self.spec(self, values, statics)
+                    if self.spec
+                    else infer(self._apply, (values, statics), {})
+                )
             except Exception as error:
                 self.explain(error, values, statics)
             if key is not None and len(self._specs) < 4096:
@@ -238,7 +263,7 @@ class Op:
 
 
 class OpCall(Operation):
-    """One use of an op, as a node of a graph: it takes tensors, and knows the static and the other fixed arguments."""
+    """One use of an op, as a node of a graph: it takes tensors and knows the other arguments."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> OpCall:
         return object.__new__(cls)
@@ -295,7 +320,7 @@ def op(
 def elementwise(
     promote: Callable[[tuple[str, ...]], str] | None = None, result: str | None = None, **options: Any
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Define an op whose result has the broadcast shape of its tensors, and their promoted dtype or `result`."""
+    """Define an op whose result has its tensors' broadcast shape, and their promoted dtype or `result`."""
 
     def spec(made: Op, values: list[Any], statics: dict[str, Any]) -> KerasTensor:
         kinds, shape = [], ()
@@ -313,7 +338,9 @@ def _wrapper(made: Op) -> Callable[..., Any]:
     """A function with the op's own signature: one dict lookup leads to the engine for tensors seen before."""
     parameters = made.signature.parameters.values()
     bare = [
-        p.replace(annotation=p.empty, default=p.empty if p.default is p.empty else _Text(f"_default_{p.name}"))
+        p.replace(
+            annotation=p.empty, default=p.empty if p.default is p.empty else _Text(f"_default_{p.name}")
+        )
         for p in parameters
     ]
     header = made.signature.replace(parameters=bare, return_annotation=made.signature.empty)
@@ -337,7 +364,8 @@ def _wrapper(made: Op) -> Callable[..., Any]:
         ]
     names = {f"_default_{p.name}": p.default for p in parameters}
     names |= {"_slow": made.slow, "_fast": made.fast, "_explain": made.explain}
-    exec(compile("\n".join(lines), f"<op {made.name}>", "exec"), names)  # text made from our own signatures only
+    # the text is made of our own signatures only
+    exec(compile("\n".join(lines), f"<op {made.name}>", "exec"), names)
     call = names[made.name]
     call.__doc__, call.__module__ = made.body.__doc__, made.body.__module__
     call.__annotations__, call.__signature__ = made.body.__annotations__, made.signature
@@ -386,7 +414,7 @@ def _shape(value: Any) -> tuple[int | None, ...]:
 
 
 def _array(value: Any) -> np.ndarray:
-    """A NumPy array of nested Python lists: floats are floatx and integers int32, as tensors made of lists are."""
+    """A NumPy array of nested Python lists: floats are floatx and integers int32, as in tensors of lists."""
     array = np.asarray(value)
     if isinstance(value, np.ndarray):
         return array
@@ -401,7 +429,9 @@ def _tensor(engine: Engine, value: Any, dtype: str | None) -> Any:
     if hasattr(value, "__triceras_tensor__"):
         value = value.__triceras_tensor__()
     if isinstance(value, (list, tuple)):
-        if any(selection.engine_of(type(v)) or hasattr(v, "__triceras_tensor__") for v in tree.flatten(value)):
+        if any(
+            selection.engine_of(type(v)) or hasattr(v, "__triceras_tensor__") for v in tree.flatten(value)
+        ):
             stacked = OPS["stack"].slow([list(value)], {"axis": 0})
             return engine.cast(stacked, dtype) if dtype else stacked
         value = _array(value)

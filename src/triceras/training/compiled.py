@@ -1,7 +1,8 @@
 """What `compile` was given, matched to a model's outputs: losses, their weights, metrics.
 
-Whatever has one entry for each output (losses, weights, metrics, targets, sample weights) is matched by `Outputs.match`:
-by the keys and indices that lead to an output, or by the output's name, never by its place in a flattened dict.
+Whatever has one entry for each output (losses, weights, metrics, targets, sample weights) is matched by
+`Outputs.match`: by the keys and indices that lead to an output, or by the output's name, never by its place
+in a flattened dict.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ class Outputs:
     def __init__(self, y_pred: Any, layers: Sequence[str] | None = None) -> None:
         paths = [path for path, _ in tree.flatten_with_path(y_pred)]
         self.count = len(paths)
-        self._layers: Sequence[str | None] = layers if layers and len(layers) == self.count else [None] * self.count
+        self._layers: Sequence[str | None] = (
+            layers if layers and len(layers) == self.count else [None] * self.count
+        )
         self.names = [_log_name(path, layer) for path, layer in zip(paths, self._layers, strict=True)]
         self._places = tree.pack_sequence_as(y_pred, list(range(self.count)))
 
@@ -50,7 +53,9 @@ class Outputs:
         """
         found = tree.flatten(y_pred)
         if len(found) != self.count:
-            raise ArgumentError(f"The model returned {len(found)} outputs, but {self.count} when it was first called.")
+            raise ArgumentError(
+                f"The model returned {len(found)} outputs, but {self.count} when it was first called."
+            )
         return found
 
     def match(
@@ -80,7 +85,9 @@ class Outputs:
             elif single:
                 if not shared and self.count > 1:
                     raise self._misfit(what, given, places)
-                found[:] = [given if place in tree.flatten(places) else entry for place, entry in enumerate(found)]
+                found[:] = [
+                    given if place in tree.flatten(places) else entry for place, entry in enumerate(found)
+                ]
             elif isinstance(given, dict):
                 names = self._names_of(places)
                 if names is None:
@@ -117,14 +124,19 @@ class Outputs:
                 raise NotFoundError(f"`{what}`: the model has no output {key!r}.{hint} {expected}")
         missing = [name for name in names if name not in given]
         if missing and complete:
-            raise ArgumentError(f"`{what}` lacks the outputs {missing}; give None for one that needs nothing. {expected}")
+            raise ArgumentError(
+                f"`{what}` lacks the outputs {missing}; give None for one that needs nothing. {expected}"
+            )
 
     def _misfit(self, what: str, given: Any, places: Any) -> ArgumentError:
         outputs = tree.map_structure(lambda place: self._layers[place] or "tensor", places)
         advice = "with one entry for each output" if self.count > 1 else "with a single entry"
-        received = tree.map_structure(lambda x: f"tensor{tuple(x.shape)}" if hasattr(x, "shape") else x, given)
+        received = tree.map_structure(
+            lambda x: f"tensor{tuple(x.shape)}" if hasattr(x, "shape") else x, given
+        )
         return ArgumentError(
-            f"`{what}` must be nested as the model's outputs {outputs} are, {advice}. Received: {shown(received)}"
+            f"`{what}` must be nested as the model's outputs {outputs} are, {advice}. Received: "
+            f"{shown(received)}"
         )
 
 
@@ -155,11 +167,12 @@ def _unused(name: str, taken: dict[str, int]) -> str:
 def _missing_targets(name: str | None) -> ArgumentError:
     where = f" for the output {name!r}" if name else ""
     return ArgumentError(
-        f"There are no targets{where}, but compile() was given a loss or a metric for it. Pass `y`, or batches of (x, y)."
+        f"There are no targets{where}, but compile() was given a loss or a metric for it. Pass `y`, or "
+        "batches of (x, y)."
     )
 
 
-# -- losses -----------------------------------------------------------------------------------------------------------
+# -- losses ------------------------------------------------------------------------------------------------
 
 
 def _loss(identifier: Any) -> Loss | None:
@@ -168,7 +181,8 @@ def _loss(identifier: Any) -> Loss | None:
         return identifier
     if not isinstance(identifier, str) and not callable(identifier):
         raise ArgumentTypeError(
-            f"compile(): a `loss` is a name, a function of (y_true, y_pred) or a Loss. Received: {shown(identifier)}"
+            "compile(): a `loss` is a name, a function of (y_true, y_pred) or a Loss. Received: "
+            f"{shown(identifier)}"
         )
     found = losses.get(identifier)
     if isinstance(found, Loss):
@@ -180,12 +194,14 @@ class CompiledLoss:
     """The sum of the losses of a model's outputs, times their weights.
 
     Args:
-        loss: a name, function or `Loss`, or one for each output, nested as the outputs are or in a dict by their names.
+        loss: a name, function or `Loss`, or one for each output, nested as the outputs are or in a dict by
+            their names.
         loss_weights: a number, or one for each output.
         output_names: names of the layers behind the outputs, where they are known.
 
     >>> loss = CompiledLoss({"a": "mse", "b": "mae"}, loss_weights={"b": 2.0})
-    >>> float(loss({"a": np.ones((1, 1)), "b": np.ones((1, 1))}, {"a": np.zeros((1, 1)), "b": np.zeros((1, 1))}))
+    >>> ones, zeros = np.ones((1, 1)), np.zeros((1, 1))
+    >>> float(loss({"a": ones, "b": ones}, {"a": zeros, "b": zeros}))
     3.0
     >>> [metric.name for metric in loss.metrics]
     ['a_loss', 'b_loss']
@@ -193,11 +209,17 @@ class CompiledLoss:
 
     built = False
 
-    def __init__(self, loss: Any, loss_weights: Any = None, output_names: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, loss: Any, loss_weights: Any = None, output_names: Sequence[str] | None = None
+    ) -> None:
         self._losses = tree.map_structure(_loss, loss)
         for weight in tree.flatten(loss_weights):
-            if weight is not None and (isinstance(weight, bool) or not isinstance(weight, (int, float, np.number))):
-                raise ArgumentTypeError(f"compile(): `loss_weights` are numbers. Received: {shown(loss_weights)}")
+            if weight is not None and (
+                isinstance(weight, bool) or not isinstance(weight, (int, float, np.number))
+            ):
+                raise ArgumentTypeError(
+                    f"compile(): `loss_weights` are numbers. Received: {shown(loss_weights)}"
+                )
         self._weights, self._output_names = loss_weights, output_names
         self.metrics: list[Mean] = []
 
@@ -219,10 +241,14 @@ class CompiledLoss:
         places = [place for place, loss in enumerate(found) if loss is not None]
         taken: dict[str, int] = {}
         trackers = [
-            Mean(name=_unused(f"{self._outputs.names[place] or found[place].name}_loss", taken)) if len(places) > 1 else None
+            Mean(name=_unused(f"{self._outputs.names[place] or found[place].name}_loss", taken))
+            if len(places) > 1
+            else None
             for place in places
         ]
-        self._parts = [(place, found[place], weights[place], t) for place, t in zip(places, trackers, strict=True)]
+        self._parts = [
+            (place, found[place], weights[place], t) for place, t in zip(places, trackers, strict=True)
+        ]
         self._shapes = [tuple(prediction.shape) for prediction in self._outputs.flatten(y_pred)]
         self.metrics = [tracker for tracker in trackers if tracker is not None]
         self._targets(y)
@@ -236,13 +262,20 @@ class CompiledLoss:
         return targets
 
     def integer_labels(self, y: Any) -> Iterator[tuple[str | None, Any, int | None, int | None]]:
-        """Targets that are class numbers: the output's name, the labels, how many classes it has, the label to ignore."""
+        """Targets that are class numbers: the output's name, the labels, how many classes it has, the label
+        to ignore.
+        """
         targets = self._targets(y)
         for place, loss, *_ in self._parts:
             if getattr(loss, "keeps_labels", False) and self._shapes[place]:
                 options = getattr(loss, "_fn_kwargs", {})
                 if options.get("axis", -1) == -1:
-                    yield self._outputs.names[place], targets[place], self._shapes[place][-1], options.get("ignore_class")
+                    yield (
+                        self._outputs.names[place],
+                        targets[place],
+                        self._shapes[place][-1],
+                        options.get("ignore_class"),
+                    )
 
     def __call__(self, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """The total loss of a batch as a scalar, None if no output has a loss; also updates the trackers."""
@@ -261,11 +294,15 @@ class CompiledLoss:
         return total
 
 
-# -- metrics ----------------------------------------------------------------------------------------------------------
+# -- metrics -----------------------------------------------------------------------------------------------
 
 _BY_SHAPES = {
     "accuracy": (metrics.BinaryAccuracy, metrics.SparseCategoricalAccuracy, metrics.CategoricalAccuracy),
-    "crossentropy": (metrics.BinaryCrossentropy, metrics.SparseCategoricalCrossentropy, metrics.CategoricalCrossentropy),
+    "crossentropy": (
+        metrics.BinaryCrossentropy,
+        metrics.SparseCategoricalCrossentropy,
+        metrics.CategoricalCrossentropy,
+    ),
 }
 _BY_SHAPES |= {"acc": _BY_SHAPES["accuracy"], "ce": _BY_SHAPES["crossentropy"]}
 
@@ -279,7 +316,8 @@ def _metric(identifier: Any) -> Any:
             return identifier
     elif not callable(identifier):
         raise ArgumentTypeError(
-            f"compile(): a metric is a name, a function of (y_true, y_pred) or a Metric. Received: {shown(identifier)}"
+            "compile(): a metric is a name, a function of (y_true, y_pred) or a Metric. Received: "
+            f"{shown(identifier)}"
         )
     found = metrics.get(identifier)
     name = identifier if isinstance(identifier, str) else _name_of(found)
@@ -302,8 +340,8 @@ class CompiledMetrics:
     """The metrics of a model's outputs, by their names in logs.
 
     Args:
-        metrics: a list of names, functions or `Metric`s, or for several outputs such a list or single one for each, nested
-            as the outputs are or in a dict by their names.
+        metrics: a list of names, functions or `Metric`s, or for several outputs such a list or single one for
+            each, nested as the outputs are or in a dict by their names.
         weighted_metrics: the same, for metrics that take sample weights into account.
         output_names: names of the layers behind the outputs, where they are known.
 
@@ -315,7 +353,9 @@ class CompiledMetrics:
 
     built = False
 
-    def __init__(self, metrics: Any = None, weighted_metrics: Any = None, output_names: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, metrics: Any = None, weighted_metrics: Any = None, output_names: Sequence[str] | None = None
+    ) -> None:
         self._given = {
             "metrics": tree.map_structure(_metric, metrics),
             "weighted_metrics": tree.map_structure(_metric, weighted_metrics),

@@ -197,7 +197,7 @@ def _contents(path: str | os.PathLike[str]) -> bytes:
 
 def _checked_size(size: Any) -> tuple[int, int]:
     try:
-        height, width = (int(n) for n in size)
+        height, width = (int(n) for n in size[:2])  # programs also give the whole shape, with channels
     except (TypeError, ValueError):
         height = width = 0
     if height < 1 or width < 1:

@@ -9,17 +9,22 @@ import jax
 import jax.numpy as jnp
 
 _SAME_NAME = """
-    abs add arccos arccosh arcsin arcsinh arctan arctan2 arctanh bitwise_and bitwise_invert bitwise_left_shift bitwise_or
-    bitwise_right_shift bitwise_xor cbrt ceil conj cos cosh divide equal exp expm1 floor floor_divide fmod gcd greater
-    greater_equal i0 imag isfinite isinf isnan less less_equal log log10 log1p log2 logaddexp logical_and logical_not
-    logical_or maximum minimum mod multiply negative nextafter not_equal power real round sign signbit sin sinh sqrt
-    subtract tan tanh trunc
+    abs add arccos arccosh arcsin arcsinh arctan arctan2 arctanh bitwise_and bitwise_invert
+    bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor cbrt ceil conj cos cosh divide equal exp
+    expm1 floor floor_divide fmod gcd greater greater_equal i0 imag isfinite isinf isnan less less_equal
+    log log10 log1p log2 logaddexp logical_and logical_not logical_or maximum minimum mod multiply
+    negative nextafter not_equal power real round sign signbit sin sinh sqrt subtract tan tanh trunc
 """
+
+
+_REDUCTIONS = "all any argmax argmin max mean min sum"
 
 
 def _over(function: Callable[..., Any]) -> Callable[..., Any]:
     """A reduction whose axes may also be a list."""
-    return lambda x, axis=None, **options: function(x, tuple(axis) if isinstance(axis, list) else axis, **options)
+    return lambda x, axis=None, **options: function(
+        x, tuple(axis) if isinstance(axis, list) else axis, **options
+    )
 
 
 _SEGMENT = {
@@ -30,13 +35,15 @@ _SEGMENT = {
 }
 
 
-def _segment(data: jax.Array, segment_ids: jax.Array, num_segments: int, sorted: bool, reduction: str) -> jax.Array:
+def _segment(
+    data: jax.Array, segment_ids: jax.Array, num_segments: int, sorted: bool, reduction: str
+) -> jax.Array:
     return _SEGMENT[reduction](data, segment_ids, num_segments, indices_are_sorted=sorted)
 
 
 NATIVES: dict[str, Callable[..., Any]] = {
     **{name: getattr(jnp, name) for name in _SAME_NAME.split()},
-    **{name: _over(getattr(jnp, name)) for name in "all any argmax argmin max mean min sum".split()},
+    **{name: _over(getattr(jnp, name)) for name in _REDUCTIONS.split()},
     "_correlate": jnp.correlate,
     "_cumprod": jnp.cumprod,
     "_cumsum": jnp.cumsum,

@@ -60,8 +60,8 @@ class NumpyEngine(Engine):
 
     def value_and_grad(self, fn: Callable[..., Any], variables: Sequence[Any], has_aux: bool = False) -> Any:
         raise EngineError(
-            "The NumPy engine computes no gradients: it is for inference. Train on another engine, such as "
-            'triceras.use_engine("jax") before building the model.'
+            "The NumPy engine computes no gradients: it is for inference. To train, install an engine that does "
+            '(pip install "triceras[jax]") and choose it before building the model: triceras.use_engine("jax").'
         )
 
     def compile(self, fn: Callable[..., Any], variables: Sequence[Any], donate: bool = False) -> Callable[..., Any]:

@@ -12,11 +12,11 @@ import numpy as np
 from triceras.core.dtypes import limits, standardize_dtype
 
 _SAME_NAME = """
-    abs add arccos arccosh arcsin arcsinh arctan arctan2 arctanh bitwise_and bitwise_invert bitwise_left_shift bitwise_or
-    bitwise_right_shift bitwise_xor cbrt ceil cos cosh divide equal exp expm1 floor floor_divide fmod gcd greater
-    greater_equal imag isfinite isinf isnan less less_equal log log10 log1p log2 logical_and logical_not logical_or
-    maximum minimum mod multiply negative nextafter not_equal power real sign signbit sin sinh sqrt subtract tan tanh
-    trunc
+    abs add arccos arccosh arcsin arcsinh arctan arctan2 arctanh bitwise_and bitwise_invert
+    bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor cbrt ceil cos cosh divide equal exp
+    expm1 floor floor_divide fmod gcd greater greater_equal imag isfinite isinf isnan less less_equal log
+    log10 log1p log2 logical_and logical_not logical_or maximum minimum mod multiply negative nextafter
+    not_equal power real sign signbit sin sinh sqrt subtract tan tanh trunc
 """
 
 
@@ -77,12 +77,16 @@ def _index(function: Callable[..., Any]) -> Callable[..., np.ndarray]:
 def _top_k(x: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     if not 0 <= k <= x.shape[-1]:
         raise ValueError(f"k={k} is out of range for {x.shape[-1]} elements")
-    backwards = np.argsort(x[..., ::-1], axis=-1, kind="stable")[..., ::-1][..., :k]  # the first of equal ones first
+    backwards = np.argsort(x[..., ::-1], axis=-1, kind="stable")[..., ::-1][
+        ..., :k
+    ]  # the first of equal ones first
     indices = x.shape[-1] - 1 - backwards
     return np.take_along_axis(x, indices, -1), indices.astype("int32")
 
 
-def _segment(data: np.ndarray, segment_ids: np.ndarray, num_segments: int, sorted: bool, reduction: str) -> np.ndarray:
+def _segment(
+    data: np.ndarray, segment_ids: np.ndarray, num_segments: int, sorted: bool, reduction: str
+) -> np.ndarray:
     function, start = {
         "sum": (np.add, lambda: 0),
         "prod": (np.multiply, lambda: 1),
