@@ -23,6 +23,7 @@ from triceras.metrics.base import Mean, MeanMetricWrapper, Metric
 API = Path(__file__).parents[2].parent / "shared" / "api" / "keras-3.15.1.json"
 
 rows = pytest.mark.parametrize("case", CASES, ids=str)
+pytestmark = pytest.mark.filterwarnings("ignore:Explicitly requested dtype int64")  # the reference's own
 
 
 @pytest.fixture(autouse=True)

@@ -41,8 +41,8 @@ DTYPES = ("bool", *(name for name in INTEGERS if name != "uint64"), "bfloat16", 
 PAIRS = (
     "bool bool, bool uint8, bool int32, bool bfloat16, uint8 int8, uint8 uint8, uint16 int8, uint32 int8, "
     "int16 uint8, int32 uint32, int32 int64, int8 float16, uint32 bfloat16, int32 float32, "
-    "bfloat16 float16, float16 float16, float16 float32, bfloat16 bfloat16, int8 int8, int64 int64, float32 bool, "
-    "int64 bfloat16"
+    "bfloat16 float16, float16 float16, float16 float32, bfloat16 bfloat16, int8 int8, int64 int64, "
+    "float32 bool, int64 bfloat16"
 )
 
 

@@ -123,10 +123,11 @@ def run(
         name, (train, test) = load_images(data, console)
         epochs = epochs or USUAL[name]["epochs"]
         model = build_model(learning_rate or USUAL[name]["learning_rate"])
-        console.print(f"[bold]{TITLES[name]}[/]: {len(train[0]):,} images to train on, {len(test[0]):,} to test on")
+        sizes = f"{len(train[0]):,} images to train on, {len(test[0]):,} to test on"
+        console.print(f"[bold]{TITLES[name]}[/]: {sizes}")
         console.print(
-            f"[bold]Training[/]: {epochs} epochs of SGD({float(model.optimizer.learning_rate):g}) in batches of "
-            f"{batch_size}, on {keras.config.backend()}\n"
+            f"[bold]Training[/]: {counted(epochs)} of SGD({float(model.optimizer.learning_rate):g}) "
+            f"in batches of {batch_size}, on {keras.config.backend()}\n"
         )
         model.summary()
         console.print()
@@ -143,7 +144,7 @@ def train_and_test(
     model: Any, train: Split, test: Split, epochs: int, batch_size: int, console: Console
 ) -> tuple[dict[str, list[float]], np.ndarray]:
     """The history of the training and the probabilities (n, 10) predicted for the test images."""
-    (x_train, y_train), (x_test, y_test) = ((prepared(x), keras.utils.to_categorical(y, 10)) for x, y in (train, test))
+    (x_train, y_train), (x_test, y_test) = prepared(*train), prepared(*test)
     began = time.perf_counter()
     fitted = model.fit(x_train, y_train, batch_size, epochs, validation_data=(x_test, y_test))
     seconds = time.perf_counter() - began
@@ -151,15 +152,19 @@ def train_and_test(
     predicted = probabilities.argmax(axis=1)
     show_confusion(console, test[1], predicted)
     console.print(
-        f"[bold green]Test accuracy {(predicted == test[1]).mean():.2%}[/] after {epochs} epochs "
+        f"[bold green]Test accuracy {(predicted == test[1]).mean():.2%}[/] after {counted(epochs)} "
         f"in {seconds:.0f} s ({seconds / epochs:.1f} s each)\n"
     )
     return fitted.history, probabilities
 
 
-def prepared(images: np.ndarray) -> np.ndarray:
-    """Bytes (n, 28, 28) as the network takes them."""
-    return images[..., None].astype("float32") / 255
+def prepared(images: np.ndarray, labels: np.ndarray) -> Split:
+    """Bytes (n, 28, 28) and digits (n,) as the network takes them."""
+    return images[..., None].astype("float32") / 255, keras.utils.to_categorical(labels, 10)
+
+
+def counted(epochs: int) -> str:
+    return f"{epochs} epoch{'s'[: epochs > 1]}"
 
 
 def write_history(path: Path, history: dict[str, list[float]]) -> None:
@@ -167,7 +172,8 @@ def write_history(path: Path, history: dict[str, list[float]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["epoch", *history])
-        writer.writerows([epoch, *values] for epoch, values in enumerate(zip(*history.values(), strict=True), 1))
+        epochs = zip(*history.values(), strict=True)
+        writer.writerows([epoch, *values] for epoch, values in enumerate(epochs, 1))
 
 
 def show_confusion(console: Console, labels: np.ndarray, predicted: np.ndarray) -> None:

@@ -1,4 +1,4 @@
-"""Pictures of a training: learning curves, and a contact sheet of predictions. Drawn on white, legible anywhere."""
+"""Pictures of a training: learning curves and a contact sheet of predictions, on white, legible anywhere."""
 
 from __future__ import annotations
 

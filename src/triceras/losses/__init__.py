@@ -7,11 +7,15 @@ arguments. `base.Loss` does the rest: dtypes, masks, sample weights and the redu
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 from triceras.core.registry import export, publish
-from triceras.losses import base, margin, overlap, probability, regression
 from triceras.saving import objects
+
+FAMILIES = ("base", "margin", "overlap", "probability", "regression")
+for family in FAMILIES:
+    importlib.import_module(f"triceras.losses.{family}")
 
 _LONG_NAMES = {
     "bce": "binary_crossentropy", "kld": "kl_divergence", "mae": "mean_absolute_error",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 from triceras.core.registry import export, names, publish
 from triceras.core.scope import to_snake_case
-from triceras.metrics import accuracy, base, confusion, correlation, fscore, iou, probability, regression
 from triceras.saving import objects
 
+FAMILIES = ("accuracy", "base", "confusion", "correlation", "fscore", "iou", "probability", "regression")
+for family in FAMILIES:
+    importlib.import_module(f"triceras.metrics.{family}")
 publish({"metrics": ("triceras.metrics",)})
 
 _SHORT_NAMES = {
