@@ -134,7 +134,9 @@ def prediction(rounds: int) -> None:
 
     x, _ = data("cnn", 12_800)
     ours, theirs = build(triceras, "cnn"), build(keras, "cnn")
-    times = paired({"ours": lambda: ours.predict(x, verbose=0), "keras": lambda: theirs.predict(x, verbose=0)}, rounds)
+    times = paired(
+        {"ours": lambda: ours.predict(x, verbose=0), "keras": lambda: theirs.predict(x, verbose=0)}, rounds
+    )
     print(
         f"predict 12,800 images: {statistics.median(times['ours']):.3f} s | Keras {statistics.median(times['keras']):.3f} s "
         f"({ratio(times['keras'], times['ours']):.2f} x faster, at least 1)",
@@ -162,7 +164,9 @@ model.fit(x, y, batch_size=BATCH[name], verbose=0, callbacks=[Stop()])
 
 
 def in_process(code: str, *arguments: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
+    )
     return done.stdout.strip()
 
 

@@ -395,7 +395,7 @@ def test_get() -> None:
     assert losses.get("hinge") is losses.hinge
     assert losses.get(None) is None
     assert losses.get(max) is max
-    assert losses.get({"class_name": "Huber", "config": {"delta": 2.0}})._fn_kwargs == {"delta": 2.0}
+    assert losses.get({"class_name": "Huber", "config": {"delta": 2.0}}).fn_kwargs == {"delta": 2.0}
     function = losses.serialize(losses.mean_squared_error)
     assert losses.deserialize(function) is losses.mean_squared_error
 

@@ -33,7 +33,7 @@ _publish(
         "layers": ("triceras.layers",),
         "losses": ("triceras.losses",),
         "metrics": ("triceras.metrics",),
-        "mixed_precision": ("triceras.dtype_policies",),
+        "mixed_precision": ("triceras.dtype_policies", "triceras.optimizers"),
         "models": ("triceras.models",),
         "ops": ("triceras.ops",),
         "optimizers": ("triceras.optimizers",),
@@ -46,6 +46,6 @@ _publish(
         "tree": ("triceras.core.tree",),
         "utils": ("triceras.utils", "triceras.core.config", "triceras.core.dtypes", "triceras.core.scope",
                   "triceras.core.spec", "triceras.training.feed", "triceras.training.progress", "triceras.random",
-                  "triceras.saving", "triceras.models.plot"),
+                  "triceras.saving.objects", "triceras.models.plot"),
     }
 )  # fmt: skip

@@ -12,7 +12,9 @@ from triceras.core.spec import KerasTensor, Node
 from triceras.ops.operation import Operation
 
 
-def order(inputs: Sequence[KerasTensor], outputs: Sequence[KerasTensor]) -> tuple[list[Node], list[Operation]]:
+def order(
+    inputs: Sequence[KerasTensor], outputs: Sequence[KerasTensor]
+) -> tuple[list[Node], list[Operation]]:
     """The nodes between inputs and outputs and their operations, farthest from the outputs first.
 
     Raises:
@@ -39,14 +41,22 @@ def order(inputs: Sequence[KerasTensor], outputs: Sequence[KerasTensor]) -> tupl
     deepest = max(operation_depth.values(), default=0) + 1
     for operation in entries:
         discovered.setdefault(operation, len(discovered))
-        near = [operation_depth[n.operation] for n in nodes if any(t.history and t.history[0].operation is operation for t in n.inputs)]
+        near = [
+            operation_depth[n.operation]
+            for n in nodes
+            if any(t.history and t.history[0].operation is operation for t in n.inputs)
+        ]
         operation_depth.setdefault(operation, max(near, default=deepest - 1) + 1)
     operations = sorted(discovered, key=lambda o: (-operation_depth[o], discovered[o]))
     return nodes, operations
 
 
 def _visit(
-    tensor: KerasTensor, given: set[int], discovered: dict[Operation, int], post: list[Node], state: dict[int, str]
+    tensor: KerasTensor,
+    given: set[int],
+    discovered: dict[Operation, int],
+    post: list[Node],
+    state: dict[int, str],
 ) -> None:
     """Depth first, without recursion: graphs may be thousands of nodes deep."""
     stack: list[tuple[KerasTensor, bool]] = [(tensor, False)]
@@ -76,7 +86,9 @@ class Plan:
 
     def __init__(self, inputs: Sequence[KerasTensor], outputs: Any, nodes: Sequence[Node]) -> None:
         slots: dict[int, int] = {id(t): i for i, t in enumerate(inputs)}
-        self.steps: list[tuple[Operation, Callable[[list[Any]], tuple[tuple[Any, ...], dict[str, Any]]], int, int]] = []
+        self.steps: list[
+            tuple[Operation, Callable[[list[Any]], tuple[tuple[Any, ...], dict[str, Any]]], int, int]
+        ] = []
         for node in nodes:
             arguments = _arguments(node, slots)
             first = len(slots)
@@ -84,10 +96,14 @@ class Plan:
                 slots[id(t)] = len(slots)
             self.steps.append((node.operation, arguments, first, len(node.outputs)))
         self.size = len(slots)
-        self.outputs = tree.map_structure(lambda t: slots[id(t)] if isinstance(t, KerasTensor) else _Constant(t), outputs)
+        self.outputs = tree.map_structure(
+            lambda t: slots[id(t)] if isinstance(t, KerasTensor) else _Constant(t), outputs
+        )
         self.single = self.outputs if isinstance(self.outputs, int) else None
 
-    def run(self, values: Sequence[Any], call: Callable[[Operation], Callable[..., Any]] | None = None) -> Any:
+    def run(
+        self, values: Sequence[Any], call: Callable[[Operation], Callable[..., Any]] | None = None
+    ) -> Any:
         """The outputs for these inputs; `call` may replace operations."""
         slots = [*values, *(None,) * (self.size - len(values))]
         for operation, arguments, first, count in self.steps:
@@ -107,11 +123,15 @@ class _Constant:
         self.value = value
 
 
-def _arguments(node: Node, slots: dict[int, int]) -> Callable[[list[Any]], tuple[tuple[Any, ...], dict[str, Any]]]:
+def _arguments(
+    node: Node, slots: dict[int, int]
+) -> Callable[[list[Any]], tuple[tuple[Any, ...], dict[str, Any]]]:
     """A function that picks a node's arguments out of the slots."""
     args, kwargs = node.args, node.kwargs
-    if len(args) == 1 and isinstance(args[0], KerasTensor) and not any(
-        isinstance(x, KerasTensor) for x in tree.flatten(kwargs)
+    if (
+        len(args) == 1
+        and isinstance(args[0], KerasTensor)
+        and not any(isinstance(x, KerasTensor) for x in tree.flatten(kwargs))
     ):
         slot = slots[id(args[0])]
         return lambda values: ((values[slot],), kwargs)
@@ -151,7 +171,9 @@ class Function(Operation):
                 raise ArgumentError(f"A graph needs at least one tensor in `{what}`.")
             for t in tensors:
                 if not isinstance(t, KerasTensor):
-                    raise ArgumentError(f"`{what}` must hold symbolic tensors, as `Input` makes them. Received: {t!r}")
+                    raise ArgumentError(
+                        f"`{what}` must hold symbolic tensors, as `Input` makes them. Received: {t!r}"
+                    )
         self.nodes, self.operations = order(self.inputs, self.outputs)
         self.plan = Plan(self.inputs, outputs, self.nodes)
 

@@ -33,14 +33,18 @@ class name_scope:  # noqa: N801 - a context manager with the reference's name
     'head/scale'
     """
 
-    def __init__(self, name: str, caller: Any = None, deduplicate: bool = True, override_parent: str | None = None) -> None:
+    def __init__(
+        self, name: str, caller: Any = None, deduplicate: bool = True, override_parent: str | None = None
+    ) -> None:
         if not isinstance(name, str) or "/" in name:
             raise ArgumentError(f"`name` must be a string without '/'. Received: {name!r}")
         self.name = name
         self._override, self._caller, self._deduplicate = override_parent, caller, deduplicate
 
     def __enter__(self) -> name_scope:
-        stack = name_stack.get() if self._override is None else tuple(p for p in self._override.split("/") if p)
+        stack = (
+            name_stack.get() if self._override is None else tuple(p for p in self._override.split("/") if p)
+        )
         self._block = name_stack((*stack, self.name))
         self._block.__enter__()
         return self
@@ -96,7 +100,9 @@ class Variable:
         if aggregation not in (None, *AGGREGATIONS):
             raise ArgumentError(f"`aggregation` must be one of {AGGREGATIONS}. Received: {aggregation!r}")
         if synchronization not in (None, "none", "auto", "on_write", "on_read"):
-            raise ArgumentError(f"`synchronization` must be auto, none, on_write or on_read. Received: {synchronization!r}")
+            raise ArgumentError(
+                f"`synchronization` must be auto, none, on_write or on_read. Received: {synchronization!r}"
+            )
         self.name, self.path = name, "/".join((*name_stack.get(), name))
         self.aggregation, self.synchronization, self.layout = aggregation or "none", synchronization, layout
         self._trainable, self._autocast = bool(trainable), bool(autocast)
@@ -110,23 +116,33 @@ class Variable:
             initializer = initializers.get(initializer)
         if callable(initializer):
             if shape is None:
-                raise ArgumentError(f"Variable {self.path!r} has a callable `initializer`, so it needs `shape`.")
+                raise ArgumentError(
+                    f"Variable {self.path!r} has a callable `initializer`, so it needs `shape`."
+                )
             shape = standardize_shape(shape)
             if None in shape:
                 raise ShapeError(f"Variable {self.path!r} needs a fully known shape. Received: {shape}")
             _take_room(shape, self.path)
             dtype = dtypes.standardize_dtype(dtype)
-            values = getattr(initializer, "values", None)  # ours give NumPy arrays, the same ones for every engine
+            values = getattr(
+                initializer, "values", None
+            )  # ours give NumPy arrays, the same ones for every engine
             array = values(shape, dtype, self.path) if values else initializer(shape, dtype=dtype)
         else:
             array = initializer
         array = _numpy(array)
         if dtype is None:
             is_data = hasattr(initializer, "dtype") and not callable(initializer)
-            dtype = array.dtype if is_data else (int if array.dtype.kind in "iu" else bool if array.dtype == bool else None)
+            dtype = (
+                array.dtype
+                if is_data
+                else (int if array.dtype.kind in "iu" else bool if array.dtype == bool else None)
+            )
         self.held = self.engine.hold(np.asarray(array, dtype=dtypes.standardize_dtype(dtype)))
         if shape is not None and tuple(shape) != tuple(array.shape):
-            raise ShapeError(f"Variable {self.path!r}: the initial value has shape {array.shape}, expected {tuple(shape)}.")
+            raise ShapeError(
+                f"Variable {self.path!r}: the initial value has shape {array.shape}, expected {tuple(shape)}."
+            )
         self.exposed = False  # whether somebody outside may hold the tensor, so that it can't be overwritten
         self.shape: tuple[int, ...] = tuple(array.shape)
         self._dtype = dtypes.standardize_dtype(self.held.dtype)
@@ -155,7 +171,12 @@ class Variable:
         """The tensor, in the compute dtype inside a layer with mixed precision."""
         value = self.raw
         dtype = autocast.get()
-        if dtype is not None and self._autocast and dtype != self._dtype and dtypes.is_float_dtype(self._dtype):
+        if (
+            dtype is not None
+            and self._autocast
+            and dtype != self._dtype
+            and dtypes.is_float_dtype(self._dtype)
+        ):
             return self.engine.cast(value, dtype)
         return value
 
@@ -263,7 +284,9 @@ class Variable:
         return self.shape[0]
 
     def __repr__(self) -> str:
-        return f"<Variable path={self.path}, shape={self.shape}, dtype={self._dtype}, engine={self.engine.name}>"
+        return (
+            f"<Variable path={self.path}, shape={self.shape}, dtype={self._dtype}, engine={self.engine.name}>"
+        )
 
 
 def _take_room(shape: tuple[int, ...], path: str) -> None:
@@ -271,7 +294,9 @@ def _take_room(shape: tuple[int, ...], path: str) -> None:
     if left is not None:
         left[0] -= math.prod(shape)
         if left[0] < 0:
-            raise FileFormatError(f"The file is refused: with {path!r} of shape {shape} its model has far more weights than it stores.")
+            raise FileFormatError(
+                f"The file is refused: with {path!r} of shape {shape} its model has far more weights than it stores."
+            )
 
 
 def _numpy(value: Any) -> np.ndarray:
@@ -280,7 +305,9 @@ def _numpy(value: Any) -> np.ndarray:
 
 
 @export("value_and_grad")
-def value_and_grad(fn: Callable[..., Any], variables: Sequence[Variable], has_aux: bool = False) -> Callable[..., Any]:
+def value_and_grad(
+    fn: Callable[..., Any], variables: Sequence[Variable], has_aux: bool = False
+) -> Callable[..., Any]:
     """A function that returns what `fn` returns, and its gradients by the variables: the core of a custom train step.
 
     Args:

@@ -31,7 +31,9 @@ def two_towers() -> keras.Model:
     a = shared(layers.Dense(3, name="a")(left))
     b = shared(layers.Dense(3, name="b")(right))
     joined = layers.concatenate([a, b])
-    return keras.Model({"left": left, "right": right}, {"sum": a + b * 2.0, "joined": layers.Dense(2, name="head")(joined)})
+    return keras.Model(
+        {"left": left, "right": right}, {"sum": a + b * 2.0, "joined": layers.Dense(2, name="head")(joined)}
+    )
 
 
 class Subclassed(keras.Model):
@@ -53,9 +55,12 @@ def test_sequential_shapes_and_paths() -> None:
     model = image_classifier()
     assert model.input_shape == (None, 8, 8, 1)
     assert model.output_shape == (None, 3)
-    assert [w.path.partition("/")[2] for w in model.weights] == ["conv2d/kernel", "conv2d/bias", "dense/kernel", "dense/bias"] or all(
-        w.path.startswith(model.name) for w in model.weights
-    )
+    assert [w.path.partition("/")[2] for w in model.weights] == [
+        "conv2d/kernel",
+        "conv2d/bias",
+        "dense/kernel",
+        "dense/bias",
+    ] or all(w.path.startswith(model.name) for w in model.weights)
     assert model.count_params() == 2 * 9 + 2 + 18 * 3 + 3
     assert model(np.zeros((5, 8, 8, 1))).shape == (5, 3)
 
@@ -95,14 +100,22 @@ def test_add_and_pop() -> None:
     [
         (lambda: keras.Sequential([layers.Dense]), ArgumentTypeError, "forget to call"),
         (lambda: keras.Sequential([lambda x: x]), ArgumentTypeError, "Lambda"),
-        (lambda: keras.Sequential([layers.Dense(2, name="a"), layers.Dense(2, name="a")]), ArgumentError, "different names"),
+        (
+            lambda: keras.Sequential([layers.Dense(2, name="a"), layers.Dense(2, name="a")]),
+            ArgumentError,
+            "different names",
+        ),
         (lambda: keras.Sequential([layers.Dense(2), keras.Input(shape=(2,))]), ArgumentError, "first"),
         (lambda: keras.Sequential()(np.ones((2, 2))), ArgumentError, "no layers"),
         (lambda: keras.Sequential().pop(), ArgumentError, "no layer"),
         (lambda: image_classifier()(np.ones((2, 9, 9, 1))), ShapeError, r"\(None, 8, 8, 1\)"),
         (lambda: image_classifier().get_layer("nothing"), NotFoundError, "conv2d"),
         (lambda: image_classifier().get_layer(index=99), NotFoundError, "99"),
-        (lambda: keras.Model(keras.Input(shape=(2,)), keras.Input(shape=(2,)) + 1.0), ArgumentError, "not among"),
+        (
+            lambda: keras.Model(keras.Input(shape=(2,)), keras.Input(shape=(2,)) + 1.0),
+            ArgumentError,
+            "not among",
+        ),
         (lambda: keras.Model(np.ones(3), keras.Input(shape=(2,))), ArgumentError, "symbolic"),
         (lambda: two_towers()({"left": np.ones((2, 4))}), ArgumentError, "right"),
         (lambda: layers.Dense(3)(keras.Input(shape=(None,))), ShapeError, "known|size"),
@@ -140,7 +153,9 @@ def test_nested_models_and_ops() -> None:
     inner = keras.Sequential([layers.Input(shape=(4,)), layers.Dense(3, activation="tanh")], name="inner")
     x = keras.Input(shape=(4,))
     y = inner(x)
-    outer = keras.Model(x, ops.mean(ops.concatenate([y, inner(x * 2.0)], axis=-1), axis=-1, keepdims=True)[:, 0])
+    outer = keras.Model(
+        x, ops.mean(ops.concatenate([y, inner(x * 2.0)], axis=-1), axis=-1, keepdims=True)[:, 0]
+    )
     assert outer.output_shape == (None,)
     assert outer(np.ones((3, 4))).shape == (3,)
     assert len(outer.weights) == 2
@@ -227,7 +242,12 @@ def test_clone_model() -> None:
     assert [w.shape for w in copied.weights] == [w.shape for w in model.weights]
     assert not any(a is b for a, b in zip(model.weights, copied.weights, strict=True))
     wide = keras.models.clone_model(
-        image_classifier(), clone_function=lambda layer: layers.Dense(7) if isinstance(layer, layers.Dense) else layer.__class__.from_config(layer.get_config())
+        image_classifier(),
+        clone_function=lambda layer: (
+            layers.Dense(7)
+            if isinstance(layer, layers.Dense)
+            else layer.__class__.from_config(layer.get_config())
+        ),
     )
     assert wide.output_shape == (None, 7)
 
@@ -262,9 +282,13 @@ def test_summary_shows_layers_shapes_and_sizes() -> None:
 def test_plot_model(tmp_path) -> None:
     pytest.importorskip("matplotlib")
     for name in ("a.png", "b.svg"):
-        keras.utils.plot_model(two_towers(), to_file=tmp_path / name, show_shapes=True, show_layer_names=True, dpi=60)
+        keras.utils.plot_model(
+            two_towers(), to_file=tmp_path / name, show_shapes=True, show_layer_names=True, dpi=60
+        )
         assert (tmp_path / name).stat().st_size > 2000
-    assert b"shared" in (tmp_path / "b.svg").read_bytes() or (tmp_path / "b.svg").read_bytes().startswith(b"<?xml")
+    assert b"shared" in (tmp_path / "b.svg").read_bytes() or (tmp_path / "b.svg").read_bytes().startswith(
+        b"<?xml"
+    )
     with pytest.raises(ArgumentError, match="png"):
         keras.utils.plot_model(two_towers(), to_file="x.docx")
 
@@ -287,7 +311,13 @@ def test_losses_from_layers_and_regularizers() -> None:
             self.add_loss(ops.sum(x) * 0.5)
             return x
 
-    model = keras.Sequential([layers.Input(shape=(2,)), Penalty(), layers.Dense(1, kernel_regularizer="l2", activity_regularizer="l1")])
+    model = keras.Sequential(
+        [
+            layers.Input(shape=(2,)),
+            Penalty(),
+            layers.Dense(1, kernel_regularizer="l2", activity_regularizer="l1"),
+        ]
+    )
     model(np.ones((3, 2)))
     model(np.ones((3, 2)))
     assert len(model.losses) == 3

@@ -98,7 +98,9 @@ def test_values_and_variables_are_the_references(case: Case, keras: Any) -> None
         assert kind == [tuple(v.shape), v.dtype]
         assert name in UNNAMED or name == v.path.split("/")[1]
     trained, slots = [np.array(v.value) for v in theirs], [np.array(v.value) for v in reference.variables]
-    their_step = pytest.importorskip("jax").jit(reference.stateless_apply)
+    their_step = reference.stateless_apply
+    if "LossScale" in case.name or "accumulation" in case.name:  # these would be traced in each step
+        their_step = pytest.importorskip("jax").jit(their_step)
     for grads in gradients(case):
         optimizer.apply(grads, variables)
         trained, slots = their_step(slots, grads, trained)
@@ -107,12 +109,13 @@ def test_values_and_variables_are_the_references(case: Case, keras: Any) -> None
 
 
 @rows
-def test_compiled_is_eager(case: Case, jax_engine: Any) -> None:
-    steps = gradients(case, 6)
+def test_compiled_is_eager_also_with_a_changed_learning_rate(case: Case, jax_engine: Any) -> None:
     eager, expected = ours(case)
     optimizer, variables = ours(case)
     step = jax_engine.compile(optimizer.apply, [*variables, *optimizer.variables], donate=True)
-    for grads in steps:
+    for i, grads in enumerate(gradients(case, 6)):
+        if i == 3 and fixed_rate(case) is None:
+            optimizer.learning_rate = eager.learning_rate = 0.25
         eager.apply(grads, expected)
         step([jax_engine.make(g) for g in grads])
     assert step.traces == 1
@@ -164,28 +167,25 @@ def test_config_makes_the_same_steps(case: Case) -> None:
     same(values(again_variables), values(variables), 0)
 
 
+def fixed_rate(case: Case) -> type[Exception] | None:
+    """The error for setting the learning rate, where that can't be done."""
+    return AttributeError if "Multi" in case.name else TypeError if "schedule" in case.name else None
+
+
 @rows
-def test_learning_rate_can_be_changed(case: Case, jax_engine: Any) -> None:
+def test_learning_rate_can_be_changed(case: Case) -> None:
     optimizer, variables = ours(case)
-    if "schedule" in case.name or "Multi" in case.name:
-        expected = AttributeError if "Multi" in case.name else TypeError
-        with pytest.raises(expected, match="learning rate"):
+    if fixed_rate(case):
+        with pytest.raises(fixed_rate(case), match="learning rate"):
             optimizer.learning_rate = 0.5
         return
-    eager, expected = ours(case)
     kept, unchanged = ours(case)
-    step = jax_engine.compile(optimizer.apply, [*variables, *optimizer.variables], donate=True)
-    for i, grads in enumerate(gradients(case, 4)):
-        if i == 2:
-            optimizer.learning_rate = eager.learning_rate = 0.25
-        step(grads)
-        eager.apply(grads, expected)
-        kept.apply(grads, unchanged)
+    optimizer.learning_rate = 0.25
     assert float(optimizer.learning_rate) == 0.25
-    assert step.traces == 1
-    same(values(variables), values(expected), case.tol)
-    changed = [np.abs(a - b).max() > 1e-4 for a, b in zip(values(variables), values(unchanged), strict=True)]
-    assert all(changed)
+    for grads in gradients(case, 4):
+        optimizer.apply(grads, variables)
+        kept.apply(grads, unchanged)
+    assert all(np.abs(a - b).max() > 1e-4 for a, b in zip(values(variables), values(unchanged), strict=True))
 
 
 @rows

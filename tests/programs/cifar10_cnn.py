@@ -1,4 +1,4 @@
-"""The third project's CIFAR-10 notebook, by its description: a small convolutional network on colour images."""
+"""The third project's CIFAR-10 notebook, by its description: a small network on colour images."""
 
 import pandas as pd
 from sklearn.metrics import classification_report, confusion_matrix

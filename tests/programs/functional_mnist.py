@@ -1,11 +1,12 @@
-"""The Functional project: two stages of convolution, batch normalization and pooling, by its architecture table."""
+"""The Functional project, by its table: two stages of convolution, batch normalization and pooling."""
 
 import numpy as np
 
 import triceras as keras
 from triceras.callbacks import EarlyStopping, ModelCheckpoint
 from triceras.datasets import mnist
-from triceras.layers import Activation, BatchNormalization, Conv2D, Dense, Dropout, Flatten, Input, MaxPooling2D
+from triceras.layers import Activation, BatchNormalization, Conv2D, Dense, Dropout, Flatten
+from triceras.layers import Input, MaxPooling2D
 from triceras.models import Model
 from triceras.utils import to_categorical
 
@@ -37,7 +38,8 @@ callbacks = [
     EarlyStopping(monitor='val_loss', patience=5, restore_best_weights=True),
     ModelCheckpoint('best.keras', monitor='val_accuracy', save_best_only=True),
 ]
-history = model.fit(x_train, y_train, batch_size=32, epochs=8, validation_split=0.1, callbacks=callbacks, verbose=2)
+history = model.fit(x_train, y_train, batch_size=32, epochs=8, validation_split=0.1,
+                    callbacks=callbacks, verbose=2)
 test_loss, test_accuracy = model.evaluate(x_test, y_test, verbose=0)
 print(f'Test accuracy: {test_accuracy:.4f}')
 

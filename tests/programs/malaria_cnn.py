@@ -17,7 +17,8 @@ def read_images(folder):
     images, labels = [], []
     for label, kind in enumerate(['Parasitized', 'Uninfected']):
         for name in sorted(os.listdir(os.path.join(folder, kind))):
-            images.append(img_to_array(load_img(os.path.join(folder, kind, name), target_size=image_shape[:2])))
+            path = os.path.join(folder, kind, name)
+            images.append(img_to_array(load_img(path, target_size=image_shape)))
             labels.append(label)
     return np.array(images) / 255, np.array(labels)
 
@@ -40,14 +41,16 @@ model.build((None, *image_shape))
 model.summary()
 
 early_stop = EarlyStopping(monitor='val_loss', patience=6, restore_best_weights=True)
-results = model.fit(x_train, y_train, epochs=20, batch_size=16, validation_data=(x_test, y_test), callbacks=[early_stop], verbose=2)
+results = model.fit(x_train, y_train, epochs=20, batch_size=16, validation_data=(x_test, y_test),
+                    callbacks=[early_stop], verbose=2)
 model.save('malaria_detector.keras')
 
 model = load_model('malaria_detector.keras')
 loss, accuracy = model.evaluate(x_test, y_test, verbose=0)
 predictions = model.predict(x_test, verbose=0) > 0.5
 
-cell = os.path.join(data_dir, 'test', 'Parasitized', sorted(os.listdir(os.path.join(data_dir, 'test', 'Parasitized')))[0])
+folder = os.path.join(data_dir, 'test', 'Parasitized')
+cell = os.path.join(folder, sorted(os.listdir(folder))[0])
 my_image = np.expand_dims(img_to_array(load_img(cell, target_size=image_shape)) / 255, axis=0)
 answer = model.predict(my_image, verbose=0)
 print('uninfected' if answer[0][0] > 0.5 else 'parasitized')

@@ -1,7 +1,8 @@
 """The programs of three student projects, run as their authors wrote them but for their imports.
 
-Each runs on a small part of the real data, or on `datasets.digits` where MNIST isn't there. The quick ones are also run by
-the reference where it is installed, on less data: what the program leaves behind and prints must have the same form.
+Each runs on a small part of the real data, or on `datasets.digits` where MNIST isn't there. The quick ones are
+also run by the reference where it is installed, on less data: what the program leaves behind and prints must
+have the same form.
 """
 
 from __future__ import annotations
@@ -53,13 +54,16 @@ def place_cells(folder: Path, train: int, test: int) -> None:
                 shutil.copy(path, target)
 
 
-def run(name: str, library: str, folder: Path, monkeypatch: pytest.MonkeyPatch, train: int, test: int) -> tuple[Results, str]:
-    """Run a program with a library in a folder, on the first images; returns its variables and what it printed."""
+def run(
+    name: str, library: str, folder: Path, monkeypatch: pytest.MonkeyPatch, train: int, test: int
+) -> tuple[Results, str]:
+    """Run a program with a library in a folder, on the first images: its variables and what it printed."""
     dataset = DATASET.get(name, "mnist")
     if dataset:
         (x, y), (x_test, y_test) = images(dataset)
         small = (x[:train], y[:train]), (x_test[:test], y_test[:test])
-        monkeypatch.setattr(importlib.import_module(f"{library}.datasets.{dataset}"), "load_data", lambda: small)
+        module = importlib.import_module(f"{library}.datasets.{dataset}")
+        monkeypatch.setattr(module, "load_data", lambda: small)
     if name == "malaria_cnn":
         place_cells(folder, train, test)
     monkeypatch.chdir(folder)
@@ -105,7 +109,7 @@ def reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return start
 
 
-# --- what each program reaches --------------------------------------------------------------------------------------
+# --- what each program reaches ------------------------------------------------------------------
 
 
 def test_report_mnist_cnn(ours: Any) -> None:
@@ -113,7 +117,7 @@ def test_report_mnist_cnn(ours: Any) -> None:
     assert found["accuracy"] > 0.75
     assert set(found["history_dict"]) == {"loss", "accuracy", "val_loss", "val_accuracy"}
     assert found["training_loss"][-1] < found["training_loss"][0] and len(found["test_accuracy"]) == 10
-    assert "421,642" in printed and "\nNone\n" in printed and "Test accuracy --->" in printed and "Model saved." in printed
+    assert all(text in printed for text in ("421,642", "\nNone\n", "Test accuracy --->", "Model saved."))
     assert found["prediction"].shape == (5, 10)
 
 
@@ -160,7 +164,7 @@ def test_malaria_cnn(ours: Any) -> None:
     assert found["accuracy"] > 0.65 and printed.splitlines()[-1] in ("parasitized", "uninfected")
 
 
-# --- the same form as the reference's -------------------------------------------------------------------------------
+# --- the same form as the reference's -----------------------------------------------------------
 
 
 def form(value: Any) -> Any:
@@ -178,15 +182,17 @@ def form(value: Any) -> Any:
 
 def variables(found: Results) -> Results:
     """The program's own variables."""
-    kept = {k: v for k, v in found.items() if not k.startswith("__") and not inspect.ismodule(v) and not callable(v)}
-    return {k: form(v) for k, v in kept.items()} | {k: type(v).__name__ for k, v in found.items() if hasattr(v, "fit")}
+    own = {k: v for k, v in found.items() if not k.startswith("__") and not inspect.ismodule(v)}
+    models = {k: type(v).__name__ for k, v in own.items() if hasattr(v, "fit") and not inspect.isclass(v)}
+    return {k: form(v) for k, v in own.items() if not callable(v)} | models
 
 
 def lines(printed: str) -> list[str]:
     """What was printed but for progress and for numbers that training decides."""
     text = re.sub(r"\x1b\[[0-9;]*m|.*\x08+", "", printed)
-    kept = [line.rstrip() for line in text.splitlines() if not re.match(r"\s*$|Epoch |.*/step|\[[\d ]+\]$", line)]
-    return [re.sub(r"[ ─━]+", " ", re.sub(r"\d+\.\d+(?! [KM]?B)", "#", line)) for line in kept]  # columns differ in width
+    kept = [line for line in text.splitlines() if not re.match(r"\s*$|Epoch |.*/step|\[[\d ]+\]$", line)]
+    without_numbers = [re.sub(r"\d+\.\d+(?! [KM]?B)", "#", line) for line in kept]
+    return [re.sub(r"[ ─━]+", " ", line).strip() for line in without_numbers]  # columns may differ in width
 
 
 @pytest.mark.parametrize("name", CHEAP)

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.layers.cases import CASES, Case
 
 import triceras
+from tests.layers.cases import CASES, Case
 from triceras import saving, use_engine
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # the reference's own
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation:DeprecationWarning"
+)  # the reference's own
 OURS = sorted({case.layer for case in CASES if not case.reference})
 SHARED = sorted({case.layer for case in CASES if case.reference})
 

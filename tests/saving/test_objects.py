@@ -132,7 +132,7 @@ def test_shared_objects():
     assert "shared_object_id" not in config[2]["config"]["inner"]
 
 
-@pytest.mark.parametrize("value", [object(), Scale, {1: object()}, np.dtype("int8")], ids=repr)
+@pytest.mark.parametrize("value", [object(), Scale, {1: object()}, np.dtype("int8")], ids=["object", "class", "dict", "dtype"])
 def test_what_has_no_form(value):
     with pytest.raises(ArgumentTypeError, match="can't be serialized"):
         write(value)

@@ -5,6 +5,7 @@ cases.
 from __future__ import annotations
 
 import functools
+import re
 import os
 import warnings
 from dataclasses import dataclass
@@ -80,7 +81,8 @@ class Case:
 
     def __str__(self) -> str:
         given = (self.loss, self.loss_weights, self.metrics, self.weighted)
-        return f"{self.structure}: {', '.join(str(g) for g in given if g is not None)}"[:120]
+        text = f"{self.structure}: {', '.join(str(g) for g in given if g is not None)}"
+        return re.sub(r" at 0x[0-9a-f]+", "", text)[:120]  # the same in every process
 
 
 CASES = [
@@ -352,6 +354,18 @@ def measured(structure: Any, given: Any, y: Any = GIVEN) -> None:
 def test_errors(run: Any, error: type, message: str) -> None:
     with pytest.raises(error, match=message):
         run()
+
+
+def test_class_numbers_out_of_range() -> None:
+    sparse = losses.SparseCategoricalCrossentropy
+    outputs = {"a": KerasTensor((None, 3)), "b": KerasTensor((None, 4))}
+    loss = CompiledLoss({"a": sparse(ignore_class=-1), "b": "sparse_categorical_crossentropy"})
+    loss.build({k: KerasTensor((None,), "int32") for k in outputs}, outputs)
+    loss.check({"a": np.array([0, 2, -1]), "b": np.array([0, 3, 1])})
+    with pytest.raises(
+        ArgumentError, match="of the output 'b' hold the class number 4, but there are 4 classes"
+    ):
+        loss.check({"a": np.array([0, 2, -1]), "b": np.array([0, 4, 1])})
 
 
 def test_another_number_of_outputs_than_before() -> None:

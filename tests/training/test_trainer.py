@@ -20,7 +20,12 @@ ONE_HOT = np.eye(3, dtype="float32")[Y]
 def classifier(seed: int = 3, dropout: float = 0.0, **compile_arguments) -> keras.Model:
     keras.utils.set_random_seed(seed)
     model = keras.Sequential(
-        [layers.Input(shape=(6,)), layers.Dense(8, activation="relu"), layers.Dropout(dropout), layers.Dense(3, activation="softmax")]
+        [
+            layers.Input(shape=(6,)),
+            layers.Dense(8, activation="relu"),
+            layers.Dropout(dropout),
+            layers.Dense(3, activation="softmax"),
+        ]
     )
     arguments = {"optimizer": "adam", "loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]}
     model.compile(**(arguments | compile_arguments))
@@ -74,7 +79,9 @@ def test_the_epochs_loss_is_the_loss_over_all_samples() -> None:
     model = classifier(optimizer=keras.optimizers.SGD(0.0))
     logs = model.fit(X, Y, batch_size=32, verbose=0).history
     loss, accuracy = model.evaluate(X, Y, batch_size=7, verbose=0)
-    assert logs["loss"][0] == pytest.approx(loss, rel=1e-5) and logs["accuracy"][0] == pytest.approx(accuracy, rel=1e-5)
+    assert logs["loss"][0] == pytest.approx(loss, rel=1e-5) and logs["accuracy"][0] == pytest.approx(
+        accuracy, rel=1e-5
+    )
     probabilities = model.predict(X, verbose=0)
     assert loss == pytest.approx(-np.log(probabilities[np.arange(70), Y]).mean(), rel=1e-4)
 
@@ -128,7 +135,9 @@ def test_engine_tensors_frames_and_loaders() -> None:
 
 def test_class_weight_scales_the_loss() -> None:
     plain = classifier(optimizer=keras.optimizers.SGD(0.0)).fit(X, Y, verbose=0).history["loss"][0]
-    doubled = classifier(optimizer=keras.optimizers.SGD(0.0)).fit(X, Y, verbose=0, class_weight={0: 2.0, 1: 2.0, 2: 2.0})
+    doubled = classifier(optimizer=keras.optimizers.SGD(0.0)).fit(
+        X, Y, verbose=0, class_weight={0: 2.0, 1: 2.0, 2: 2.0}
+    )
     assert doubled.history["loss"][0] == pytest.approx(2 * plain, rel=1e-5)
 
 
@@ -145,7 +154,9 @@ def test_on_batch_methods() -> None:
     loss, accuracy = model.train_on_batch(X, Y)
     assert 0 <= accuracy <= 1 and loss > 0
     assert sorted(model.test_on_batch(X, Y, return_dict=True)) == ["accuracy", "loss"]
-    np.testing.assert_allclose(model.predict_on_batch(X), model.predict(X, batch_size=9, verbose=0), rtol=1e-5)
+    np.testing.assert_allclose(
+        model.predict_on_batch(X), model.predict(X, batch_size=9, verbose=0), rtol=1e-5
+    )
 
 
 def test_predict_keeps_the_outputs_structure() -> None:
@@ -159,7 +170,9 @@ def test_predict_keeps_the_outputs_structure() -> None:
 def test_several_outputs() -> None:
     x = keras.Input(shape=(6,))
     hidden = layers.Dense(8, activation="relu")(x)
-    model = keras.Model(x, {"kind": layers.Dense(3, name="kind")(hidden), "size": layers.Dense(1, name="size")(hidden)})
+    model = keras.Model(
+        x, {"kind": layers.Dense(3, name="kind")(hidden), "size": layers.Dense(1, name="size")(hidden)}
+    )
     model.compile(
         "adam",
         loss={"kind": keras.losses.SparseCategoricalCrossentropy(from_logits=True), "size": "mse"},
@@ -168,7 +181,9 @@ def test_several_outputs() -> None:
     )
     history = model.fit(X, {"kind": Y, "size": X[:, :1]}, epochs=2, verbose=0).history
     assert {"loss", "kind_loss", "size_loss", "kind_accuracy", "size_mae"} <= set(history)
-    assert history["loss"][0] == pytest.approx(history["kind_loss"][0] + 0.5 * history["size_loss"][0], rel=1e-4)
+    assert history["loss"][0] == pytest.approx(
+        history["kind_loss"][0] + 0.5 * history["size_loss"][0], rel=1e-4
+    )
 
 
 def test_custom_train_step_without_engine_code() -> None:
@@ -254,7 +269,11 @@ def test_stop_training_early_and_freezing_between_fits() -> None:
         (lambda: classifier().fit(X[:, :5], Y, verbose=0), ValueError, "5"),
         (lambda: classifier().fit(X, Y.astype(str), verbose=0), (ValueError, TypeError), "str|string|<U"),
         (lambda: classifier().fit(X, ONE_HOT, verbose=0), ValueError, "shape|sparse"),
-        (lambda: classifier(loss="categorical_crossentropy").fit(X, Y, verbose=0), ValueError, "sparse|one-hot|categorical"),
+        (
+            lambda: classifier(loss="categorical_crossentropy").fit(X, Y, verbose=0),
+            ValueError,
+            "sparse|one-hot|categorical",
+        ),
         (lambda: classifier(loss="nonsense"), ValueError, "nonsense"),
         (lambda: classifier(optimizer="adamm"), ValueError, "adamm"),
         (lambda: classifier(metrics=["acuracy"]).fit(X, Y, verbose=0), ValueError, "acuracy"),

@@ -41,7 +41,9 @@ def common(
 def demo(
     epochs: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Passes over the data.", show_default="5 on MNIST, 20 on digits"),
+        typer.Option(
+            min=1, metavar="N", help="Passes over the data.", show_default="5 on MNIST, 20 on digits"
+        ),
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Images a training step.")] = 32,
     lr: Annotated[

@@ -76,6 +76,7 @@ def results_folder(out: Path | None) -> Iterator[Path]:
     if out is None:
         numbered = (Path("runs", f"demo-{number}") for number in itertools.count(1))
         out = next(path for path in numbered if not path.exists())
+    existed = out.exists()
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -83,8 +84,9 @@ def results_folder(out: Path | None) -> Iterator[Path]:
     try:
         yield out
     finally:
-        with suppress(OSError):
-            out.rmdir()
+        with suppress(OSError):  # it isn't empty
+            if not existed:
+                out.rmdir()
 
 
 def run(
@@ -121,13 +123,14 @@ def run(
     console = Console(highlight=False)
     with results_folder(out) as folder:
         name, (train, test) = load_images(data, console)
-        epochs = epochs or USUAL[name]["epochs"]
-        model = build_model(learning_rate or USUAL[name]["learning_rate"])
+        epochs = USUAL[name]["epochs"] if epochs is None else epochs
+        rate = USUAL[name]["learning_rate"] if learning_rate is None else learning_rate
+        model = build_model(rate)
         sizes = f"{len(train[0]):,} images to train on, {len(test[0]):,} to test on"
         console.print(f"[bold]{TITLES[name]}[/]: {sizes}")
         console.print(
-            f"[bold]Training[/]: {counted(epochs)} of SGD({float(model.optimizer.learning_rate):g}) "
-            f"in batches of {batch_size}, on {keras.config.backend()}\n"
+            f"[bold]Training[/]: {counted(epochs)} of SGD({rate:g}) in batches of {batch_size}, "
+            f"on {keras.config.backend()}\n"
         )
         model.summary()
         console.print()

@@ -43,7 +43,9 @@ class Configurable:
         try:
             bound = _signature(cls).bind(*args, **kwargs)
         except TypeError as error:
-            raise ArgumentTypeError(f"{cls.__name__}(): {error}. Its arguments are {_signature(cls)}.") from None
+            raise ArgumentTypeError(
+                f"{cls.__name__}(): {error}. Its arguments are {_signature(cls)}."
+            ) from None
         bound.apply_defaults()
         found: dict[str, Any] = {}
         for parameter in bound.signature.parameters.values():

@@ -39,7 +39,9 @@ _file = _read_file()
 _settings: dict[str, Any] = {
     "floatx": _file.get("floatx") if _file.get("floatx") in FLOATS else "float32",
     "epsilon": _file["epsilon"] if isinstance(_file.get("epsilon"), float) else 1e-7,
-    "image_data_format": _file.get("image_data_format") if _file.get("image_data_format") in LAYOUTS else LAYOUTS[0],
+    "image_data_format": _file.get("image_data_format")
+    if _file.get("image_data_format") in LAYOUTS
+    else LAYOUTS[0],
     "interactive_logging": True,
     "traceback_filtering": True,
     "flash_attention": None,
@@ -53,7 +55,9 @@ on_floatx: list[Callable[[], None]] = []  # what to do when the default float ty
 
 def backend_setting() -> str | None:
     """The engine named by `TRICERAS_BACKEND`, then `KERAS_BACKEND`, then the config file; None if nothing names one."""
-    return os.environ.get("TRICERAS_BACKEND") or os.environ.get("KERAS_BACKEND") or _file.get("backend") or None
+    return (
+        os.environ.get("TRICERAS_BACKEND") or os.environ.get("KERAS_BACKEND") or _file.get("backend") or None
+    )
 
 
 @export("config.floatx", "backend.floatx")

@@ -113,7 +113,9 @@ def _join(nodes: frozenset[str]) -> str:
         return next(iter(nodes))
     for node in nodes:
         if node not in _LARGER:
-            raise ArgumentError(f"The dtype {node!r} doesn't mix with {sorted(nodes - {node})}: cast one side explicitly.")
+            raise ArgumentError(
+                f"The dtype {node!r} doesn't mix with {sorted(nodes - {node})}: cast one side explicitly."
+            )
     common = frozenset.intersection(*(_upper_bounds(n) for n in nodes))
     least = [c for c in common if common <= _upper_bounds(c)]
     return least[0]
@@ -123,7 +125,9 @@ def _join(nodes: frozenset[str]) -> str:
 def _promote(kinds: tuple[str, ...], floatx: str) -> str:
     found = _join(frozenset(kinds))
     if found == "int":
-        found = "int" + {"float64": "64", "float32": "32"}.get(floatx, "32" if floatx == "bfloat16" else floatx[-2:])
+        found = "int" + {"float64": "64", "float32": "32"}.get(
+            floatx, "32" if floatx == "bfloat16" else floatx[-2:]
+        )
     elif found == "float":
         found = floatx
     return found if floatx == "float64" else NARROW.get(found, found)

@@ -97,7 +97,11 @@ class PublicModule(ModuleType):
     def __dir__(self) -> list[str]:
         namespace = self.__name__[len(ROOT) + 1 :]
         prefix = namespace + "." if namespace else ""
-        children = {n[len(prefix) :].split(".")[0] for n in {*_homes, *_public} if n.startswith(prefix) and n != namespace}
+        children = {
+            n[len(prefix) :].split(".")[0]
+            for n in {*_homes, *_public}
+            if n.startswith(prefix) and n != namespace
+        }
         return sorted({*names(namespace), *children} - {""})
 
     @property

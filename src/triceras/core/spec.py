@@ -33,7 +33,9 @@ def standardize_shape(shape: Any, what: str = "shape") -> Shape:
                     f"`{what}` must be a tuple of integers or None entries. Received: {shape!r}"
                 ) from None
             if size < 0:
-                raise ArgumentError(f"`{what}` can't hold negative sizes; use None for unknown ones. Received: {shape!r}")
+                raise ArgumentError(
+                    f"`{what}` can't hold negative sizes; use None for unknown ones. Received: {shape!r}"
+                )
         result.append(size)
     return tuple(result)
 
@@ -76,7 +78,17 @@ class KerasTensor:
     ((None, 3), 2)
     """
 
-    __slots__ = ("__weakref__", "_name", "_triceras_mask", "dtype", "history", "ragged", "record_history", "shape", "sparse")
+    __slots__ = (
+        "__weakref__",
+        "_name",
+        "_triceras_mask",
+        "dtype",
+        "history",
+        "ragged",
+        "record_history",
+        "shape",
+        "sparse",
+    )
     __array_priority__ = 1000
 
     def __init__(

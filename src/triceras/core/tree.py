@@ -130,7 +130,9 @@ def lists_to_tuples(structure: Any) -> Any:
     >>> lists_to_tuples([1, [2]])
     (1, (2,))
     """
-    return traverse(lambda s: tuple(lists_to_tuples(e) for e in s) if isinstance(s, list) else None, structure)
+    return traverse(
+        lambda s: tuple(lists_to_tuples(e) for e in s) if isinstance(s, list) else None, structure
+    )
 
 
 def _is_shape(value: Any) -> bool:

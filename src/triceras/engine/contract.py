@@ -29,7 +29,9 @@ class StateScope:
 
     __slots__ = ("_values", "parent", "unlisted", "written")
 
-    def __init__(self, variables: Sequence[Any], values: Sequence[Any], parent: StateScope | None = None) -> None:
+    def __init__(
+        self, variables: Sequence[Any], values: Sequence[Any], parent: StateScope | None = None
+    ) -> None:
         self._values = {id(v): x for v, x in zip(variables, values, strict=True)}
         self.written: dict[int, Any] = {}
         self.unlisted: dict[int, Any] = {}
@@ -103,7 +105,9 @@ class Engine(ABC):
         """A function that returns what `fn` returns and the gradients of its (first) result by the variables."""
 
     @abstractmethod
-    def compile(self, fn: Callable[..., Any], variables: Sequence[Any], donate: bool = False) -> Callable[..., Any]:
+    def compile(
+        self, fn: Callable[..., Any], variables: Sequence[Any], donate: bool = False
+    ) -> Callable[..., Any]:
         """A compiled `fn(*trees of tensors) -> tree of tensors` that reads and assigns variables.
 
         Args:
@@ -112,7 +116,9 @@ class Engine(ABC):
             donate: whether old values of the state may be overwritten in place.
         """
 
-    def compile_loop(self, fn: Callable[..., Any], variables: Sequence[Any], donate: bool = True) -> Callable[..., Any]:
+    def compile_loop(
+        self, fn: Callable[..., Any], variables: Sequence[Any], donate: bool = True
+    ) -> Callable[..., Any]:
         """Many steps over device-resident data: `loop(data, index, n)` runs `fn` on the batches that the first n rows of
         `index` pick, and returns what the last one returned. Engines that can do it in one dispatch override this.
         """

@@ -76,7 +76,11 @@ def engine_of(kind: type) -> Engine | None:
     except KeyError:
         pass
     for name, library in LIBRARIES.items():
-        if library in sys.modules and name != "numpy" and kind.__module__.partition(".")[0].startswith(library):
+        if (
+            library in sys.modules
+            and name != "numpy"
+            and kind.__module__.partition(".")[0].startswith(library)
+        ):
             get(name)
     found = next((e for e in _loaded.values() if e.owns(kind)), None)
     _by_type[kind] = found

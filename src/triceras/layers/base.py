@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, nullcontext
 from functools import wraps
@@ -26,7 +27,6 @@ from triceras.ops.infer import infer
 from triceras.ops.operation import Operation, is_symbolic
 from triceras.random import SeedGenerator
 from triceras.variable import Variable, autocast, name_scope, name_stack
-
 
 
 class Pass:
@@ -139,7 +139,9 @@ class Layer(Operation):
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, Variable) and name != "_own_variables":
             if "_own_variables" not in self.__dict__:
-                raise StateError(f"In {type(self).__name__}.__init__(), call super().__init__() before setting `self.{name}`.")
+                raise StateError(
+                    f"In {type(self).__name__}.__init__(), call super().__init__() before setting `self.{name}`."
+                )
             old = self.__dict__.get(name)
             if isinstance(old, Variable) and old is not value:
                 self._own_variables[:] = [v for v in self._own_variables if v is not old]
@@ -325,7 +327,9 @@ class Layer(Operation):
             name: without "/".
         """
         if "_own_variables" not in self.__dict__:
-            raise StateError(f"In {type(self).__name__}.__init__(), call super().__init__() before add_weight().")
+            raise StateError(
+                f"In {type(self).__name__}.__init__(), call super().__init__() before add_weight()."
+            )
         for value in args:  # the order of earlier versions: a shape or a name first
             if isinstance(value, str) or value is None:
                 name = name or value
@@ -373,10 +377,14 @@ class Layer(Operation):
         """
         own = self.weights
         if len(weights) != len(own):
-            raise ArgumentError(f"Layer {self.path!r} has {len(own)} weights. Received {len(weights)} arrays.")
+            raise ArgumentError(
+                f"Layer {self.path!r} has {len(own)} weights. Received {len(weights)} arrays."
+            )
         for variable, value in zip(own, weights, strict=True):
             if tuple(np.shape(value)) != variable.shape:
-                raise ShapeError(f"Weight {variable.path!r} has shape {variable.shape}. Received shape {np.shape(value)}.")
+                raise ShapeError(
+                    f"Weight {variable.path!r} has shape {variable.shape}. Received shape {np.shape(value)}."
+                )
         for variable, value in zip(own, weights, strict=True):
             variable.assign(value)
 
@@ -387,7 +395,9 @@ class Layer(Operation):
             StateError: the layer isn't built.
         """
         if not self.built:
-            raise StateError(f"Layer {self.path!r} isn't built, so its weights aren't known yet. Call it or its build().")
+            raise StateError(
+                f"Layer {self.path!r} isn't built, so its weights aren't known yet. Call it or its build()."
+            )
         return sum(int(np.prod(v.shape)) for v in self.weights)
 
     # -- losses ------------------------------------------------------------------------------------------------------
@@ -404,7 +414,9 @@ class Layer(Operation):
     @property
     def losses(self) -> list[Any]:
         """Losses added in the latest call, and weight penalties."""
-        found = [x for layer in self._flatten_layers() if layer._losses_pass is self._pass for x in layer._losses]
+        found = [
+            x for layer in self._flatten_layers() if layer._losses_pass is self._pass for x in layer._losses
+        ]
         for variable in self.trainable_weights:
             if variable.regularizer is not None:
                 found.append(variable.regularization_loss)
@@ -427,16 +439,23 @@ class Layer(Operation):
             for name, value in self.call_info.bind(args, kwargs).items()
             if name not in ("training", "mask") and _holds_tensors(value)
         }
-        shapes = {name: tree.map_structure(lambda x: tuple(x.shape) if hasattr(x, "shape") else None, v) for name, v in given.items()}
+        shapes = {
+            name: tree.map_structure(lambda x: tuple(x.shape) if hasattr(x, "shape") else None, v)
+            for name, v in given.items()
+        }
         build = type(self).build
         if build is Layer.build:
-            self._build_shapes = {f"{n}_shape" if len(shapes) > 1 else "input_shape": s for n, s in shapes.items()}
+            self._build_shapes = {
+                f"{n}_shape" if len(shapes) > 1 else "input_shape": s for n, s in shapes.items()
+            }
             self.built = True
             return
         wanted = [p for p in inspect.signature(build).parameters.values()][1:]
         named = {p.name for p in wanted}
         by_name = {f"{n}_shape": s for n, s in shapes.items() if f"{n}_shape" in named}
-        if by_name and len(by_name) >= sum(p.default is p.empty and p.kind is not p.VAR_KEYWORD for p in wanted):
+        if by_name and len(by_name) >= sum(
+            p.default is p.empty and p.kind is not p.VAR_KEYWORD for p in wanted
+        ):
             self.build(**by_name)
         elif not wanted:
             self.build()
@@ -464,7 +483,9 @@ class Layer(Operation):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Compute on tensors, or grow the graph on symbolic tensors; builds the layer first if needed."""
         if "built" not in self.__dict__:
-            raise StateError(f"{type(self).__name__}.__init__() doesn't call super().__init__(); add that call first.")
+            raise StateError(
+                f"{type(self).__name__}.__init__() doesn't call super().__init__(); add that call first."
+            )
         if selection.current() is not self.engine and state.get() is None:
             with selection.running(self.engine):
                 return self._call_here(args, kwargs)
@@ -495,7 +516,11 @@ class Layer(Operation):
         if masks is not None or type(self).compute_mask is not Layer.compute_mask:
             self._attach_masks(first, outputs, masks)
         if symbolic and any_symbolic((given, kwargs)):
-            self._record(args, {k: v for k, v in kwargs.items() if k in named or k not in ("training", "mask")}, outputs)
+            self._record(
+                args,
+                {k: v for k, v in kwargs.items() if k in named or k not in ("training", "mask")},
+                outputs,
+            )
         return outputs
 
     def _entered(self, outer: Pass | None, training: bool | None) -> ExitStack | nullcontext[None]:
@@ -521,26 +546,44 @@ class Layer(Operation):
     def _autocast_dtype(self) -> str | None:
         """The dtype in which float variables are read inside `call`, None for their own."""
         policy = self._dtype_policy
-        if not self.autocast or policy.compute_dtype == policy.variable_dtype or not is_float_dtype(policy.compute_dtype):
+        if (
+            not self.autocast
+            or policy.compute_dtype == policy.variable_dtype
+            or not is_float_dtype(policy.compute_dtype)
+        ):
             return None
         return policy.compute_dtype
 
-    def _converted(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def _converted(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Arrays become tensors, and floats get the compute dtype."""
         if len(args) == 1 and not kwargs and self._is_ready(args[0]):
             return args, {}
         return tree.map_structure(self._convert_one, args), {
-            k: v if k in ("training", "mask") else tree.map_structure(self._convert_one, v) for k, v in kwargs.items()
+            k: v if k in ("training", "mask") else tree.map_structure(self._convert_one, v)
+            for k, v in kwargs.items()
         }
 
     def _is_ready(self, x: Any) -> bool:
-        return (type(x) is KerasTensor or selection.engine_of(type(x)) is self.engine) and x.dtype == self.compute_dtype
+        return (
+            type(x) is KerasTensor or selection.engine_of(type(x)) is self.engine
+        ) and x.dtype == self.compute_dtype
 
     def _convert_one(self, x: Any) -> Any:
-        if x is None or isinstance(x, (str, bool, int, float, Variable)) or self._is_ready(x) or not hasattr(x, "dtype"):
+        if (
+            x is None
+            or isinstance(x, (str, bool, int, float, Variable))
+            or self._is_ready(x)
+            or not hasattr(x, "dtype")
+        ):
             return x
         dtype = standardize_dtype(x.dtype)
-        cast = self.compute_dtype if self.autocast and is_float_dtype(dtype) and is_float_dtype(self.compute_dtype) else None
+        cast = (
+            self.compute_dtype
+            if self.autocast and is_float_dtype(dtype) and is_float_dtype(self.compute_dtype)
+            else None
+        )
         if isinstance(x, KerasTensor):
             if cast is None or dtype == cast:
                 return x
@@ -557,7 +600,9 @@ class Layer(Operation):
             set_mask(result, mask)
         return result
 
-    def _resolve_training(self, args: tuple[Any, ...], kwargs: dict[str, Any], outer: Pass | None) -> bool | None:
+    def _resolve_training(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], outer: Pass | None
+    ) -> bool | None:
         """An explicit argument, else what the enclosing call was told, else the default of `call`."""
         info = self.call_info
         if info.has_training and "training" in info.names[: len(args)]:
@@ -592,6 +637,12 @@ class Layer(Operation):
 
     def _attach_masks(self, inputs: Any, outputs: Any, previous: Any) -> None:
         if not self.supports_masking:
+            if previous is not None:
+                warnings.warn(
+                    f"Layer {self.path!r} ({type(self).__name__}) got an input with a mask and doesn't pass masks on, so the "
+                    "layers after it see none. Set `self.supports_masking = True` in it if they should.",
+                    stacklevel=3,
+                )
             return
         flat = tree.flatten(outputs)
         masks = tree.flatten(self.compute_mask(inputs, previous))
@@ -635,7 +686,10 @@ class Layer(Operation):
         ):
             if len(values) != len(own):
                 raise ArgumentError(f"`{what}` must hold {len(own)} values. Received {len(values)}.")
-        unwrap = [getattr(v, "value", v) if isinstance(v, Variable) else v for v in (*trainable_variables, *non_trainable_variables)]
+        unwrap = [
+            getattr(v, "value", v) if isinstance(v, Variable) else v
+            for v in (*trainable_variables, *non_trainable_variables)
+        ]
         scope = StateScope([*trained, *other], unwrap, state.get() or StateScope((), ()))
         with selection.running(self.engine), state(scope):
             outputs = self(*args, **kwargs)
@@ -664,7 +718,8 @@ class Layer(Operation):
                 outputs = infer(self.call, args, kwargs)
         inputs = {id(x) for x in tree.flatten((args, kwargs))}
         return tree.map_structure(
-            lambda x: KerasTensor(x.shape, x.dtype) if isinstance(x, KerasTensor) and id(x) in inputs else x, outputs
+            lambda x: KerasTensor(x.shape, x.dtype) if isinstance(x, KerasTensor) and id(x) in inputs else x,
+            outputs,
         )
 
     def _shape_arguments(self) -> int:
@@ -688,7 +743,8 @@ class Layer(Operation):
         own = {
             k: v
             for k, v in self._arguments.items()
-            if k not in _COMMON_ARGUMENTS or (k in _INPUT_ARGUMENTS and k in named)  # `Embedding(input_dim=...)`
+            if k not in _COMMON_ARGUMENTS
+            or (k in _INPUT_ARGUMENTS and k in named)  # `Embedding(input_dim=...)`
         }
         if path_of(type(self)):  # our own layers keep an argument's final form under its name
             own = {k: self.__dict__.get(k, v) for k, v in own.items()}
@@ -697,7 +753,9 @@ class Layer(Operation):
             omitted = (*omitted, "activity_regularizer")
         found = {k: v for k, v in (base | own).items() if v is not None or k not in omitted}
         return {
-            k: activations.serialize(v) if k.endswith("activation") and callable(v) else serialize_keras_object(v)
+            k: activations.serialize(v)
+            if k.endswith("activation") and callable(v)
+            else serialize_keras_object(v)
             for k, v in found.items()
         }
 
@@ -706,11 +764,16 @@ class Layer(Operation):
         """Make a layer from what `get_config` returned."""
         from triceras.saving.objects import deserialize_keras_object
 
-        config = {k: deserialize_keras_object(v) if isinstance(v, dict) and "class_name" in v else v for k, v in config.items()}
+        config = {
+            k: deserialize_keras_object(v) if isinstance(v, dict) and "class_name" in v else v
+            for k, v in config.items()
+        }
         try:
             return cls(**config)
         except TypeError as error:
-            raise ArgumentTypeError(f"{cls.__name__}.from_config() can't make a layer from {shown(config)}: {error}") from error
+            raise ArgumentTypeError(
+                f"{cls.__name__}.from_config() can't make a layer from {shown(config)}: {error}"
+            ) from error
 
     def save_own_variables(self, store: Any) -> None:
         """Put the layer's own weights into a store, numbered."""
@@ -726,7 +789,9 @@ class Layer(Operation):
         own = sorted(self._own_variables, key=lambda v: not v.trainable)
         if len(store.keys()) != len(own):
             state_text = "isn't built" if not self.built else f"has {len(own)} weights"
-            raise ArgumentError(f"Layer {self.path!r} {state_text}, but the file holds {len(store.keys())} for it.")
+            raise ArgumentError(
+                f"Layer {self.path!r} {state_text}, but the file holds {len(store.keys())} for it."
+            )
         for i, v in enumerate(own):
             v.assign(store[str(i)])
 

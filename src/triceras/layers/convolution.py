@@ -40,8 +40,8 @@ class Convolution(Spatial):
         self.padding = arguments.choice(self, "padding", padding, self.paddings)
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
             raise ArgumentError(
-                f"{type(self).__name__}(): `strides` and `dilation_rate` can't both be above 1. "
-                f"Received: {self.strides} and {self.dilation_rate}"
+                f"{type(self).__name__}(): `strides` and `dilation_rate` can't both be above 1. Received: "
+                f"{self.strides} and {self.dilation_rate}"
             )
         self.activation = activations.get(activation)
         self.use_bias = bool(use_bias)
@@ -53,8 +53,7 @@ class Convolution(Spatial):
         if channels is None:
             raise ShapeError(
                 f"Layer {self.path!r} ({type(self).__name__}) must know the number of channels, axis "
-                f"{self.channel_axis} of "
-                f"its input. Received shape {tuple(input_shape)}."
+                f"{self.channel_axis} of its input. Received shape {tuple(input_shape)}."
             )
         self.input_spec = InputSpec(ndim=self.rank + 2, axes={self.channel_axis: channels})
         return channels
@@ -145,8 +144,8 @@ class Conv(Convolution):
         if channels % self.groups:
             raise ShapeError(
                 f"Layer {self.path!r} ({type(self).__name__}) has groups={self.groups}, which must divide "
-                "the number of the "
-                f"input's channels. Received {channels} channels in shape {tuple(input_shape)}."
+                f"the number of the input's channels. Received {channels} channels in shape "
+                f"{tuple(input_shape)}."
             )
         self.kernel = weights.add(self, "kernel", (*self.kernel_size, channels // self.groups, self.filters))
         self._add_bias(self.filters)
@@ -202,8 +201,8 @@ class ConvTranspose(Convolution):
         kernel_size: size of the windows, one number or one for each axis.
         strides: factors by which the input grows.
         padding: "valid" or "same", in any case.
-        output_padding: cells added at the end of each axis, fewer than `strides`; follows from the padding
-            if not given.
+        output_padding: cells added at the end of each axis, fewer than `strides`; follows from the padding if
+            not given.
         data_format: layout of the input.
         dilation_rate: distance between the cells of a window.
         activation: name or function; none if not given.
@@ -249,8 +248,7 @@ class ConvTranspose(Convolution):
             if any(p >= s for p, s in zip(self.output_padding, self.strides, strict=True)):
                 raise ArgumentError(
                     f"{type(self).__name__}(): `output_padding` must be below `strides`, {self.strides}, on "
-                    "each axis. "
-                    f"Received: {self.output_padding}"
+                    f"each axis. Received: {self.output_padding}"
                 )
         weights.configure(self, "kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
 
@@ -286,7 +284,7 @@ class Conv2DTranspose(ConvTranspose, rank=2):
 
 @export("layers.Conv3DTranspose", "layers.Convolution3DTranspose")
 class Conv3DTranspose(ConvTranspose, rank=3):
-    """Transposed convolution of volumes `(batch, depth, rows, columns, channels)`; `filters` channels are made.
+    """Transposed convolution of volumes `(batch, depth, rows, columns, channels)`.
 
     >>> Conv3DTranspose(4, 3)(ops.ones((2, 4, 4, 4, 3))).shape
     (2, 6, 6, 6, 4)
@@ -314,8 +312,8 @@ class Conv3DTranspose(ConvTranspose, rank=3):
     ) -> None:  # the reference's order of `data_format` and `output_padding` is another one here
         super().__init__(
             filters, kernel_size, strides, padding, output_padding, data_format, dilation_rate, activation,
-            use_bias, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer,
-            kernel_constraint, bias_constraint, **kwargs,
+            use_bias, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer,
+            activity_regularizer, kernel_constraint, bias_constraint, **kwargs,
         )  # fmt: skip
 
 

@@ -25,8 +25,7 @@ class Dense(Layer):
     """Every output is a weighted sum of all inputs: `activation(inputs @ kernel + bias)`.
 
     Takes `(batch, ..., size)` and returns `(batch, ..., units)`. `lora_rank`, `lora_alpha` and
-    `quantization_config`
-    must be None.
+    `quantization_config` must be None.
 
     Args:
         units: size of the output.
@@ -99,8 +98,7 @@ class EinsumDense(Layer):
     Args:
         equation: such as "abc,cd->abd"; the input and the output may begin or end with "...".
         output_shape: sizes of the output without the batch (and without what "..." stands for); None entries
-            follow from
-            the input.
+            follow from the input.
         activation: name or function; none if not given.
         bias_axes: letters of the output's axes that the bias has; no bias if not given.
         kernel_initializer: first values of the kernel.
@@ -157,8 +155,8 @@ class EinsumDense(Layer):
         found = _EQUATION.fullmatch(str(self.equation).replace(" ", ""))
         if found is None or (found[1], found[3]) != (found[5], found[7]) or (found[1] and found[3]):
             raise ArgumentError(
-                'EinsumDense(): `equation` must look like "abc,cd->abd", with "..." at the same end of the input '
-                f"and the output or nowhere. Received: {shown(self.equation)}"
+                'EinsumDense(): `equation` must look like "abc,cd->abd", with "..." at the same end of the '
+                f"input and the output or nowhere. Received: {shown(self.equation)}"
             )
         self._input_axes, self._kernel_axes, self._output_axes = found[2], found[4], found[6]
         self._open = "left" if found[1] else "right" if found[3] else None
@@ -179,9 +177,9 @@ class EinsumDense(Layer):
         rank = len(self._input_axes)
         if len(input_shape) < rank or (self._open is None and len(input_shape) != rank):
             raise ShapeError(
-                f"Layer {self.path!r} (EinsumDense) expected an input with axes {self._input_axes!r}"
-                f"{' and more' if self._open else ''}, as its equation says. Received shape "
-                f"{tuple(input_shape)}."
+                f"Layer {self.path!r} (EinsumDense) expected an input with axes "
+                f"{self._input_axes!r}{' and more' if self._open else ''}, as its equation says. Received "
+                f"shape {tuple(input_shape)}."
             )
         named = input_shape[len(input_shape) - rank :] if self._open == "left" else input_shape[:rank]
         sizes = dict(zip(self._input_axes, named, strict=True))
@@ -190,15 +188,13 @@ class EinsumDense(Layer):
         if len(wanted) > len(output) or (len(wanted) < len(output) and self._open != "left"):
             raise ShapeError(
                 f"Layer {self.path!r} (EinsumDense): `output_shape` must have {len(output)} sizes, for the "
-                f"axes {output!r}. "
-                f"Received: {wanted}"
+                f"axes {output!r}. Received: {wanted}"
             )
         for axis, size in zip(output[len(output) - len(wanted) :], wanted, strict=True):
             if size is not None and sizes.get(axis) not in (None, size):
                 raise ShapeError(
                     f"Layer {self.path!r} (EinsumDense): axis {axis!r} has size {sizes[axis]} in the input "
-                    f"and {size} in "
-                    "`output_shape`."
+                    f"and {size} in `output_shape`."
                 )
             sizes[axis] = sizes.get(axis) if size is None else size
         self.kernel = weight_kinds.add(self, "kernel", [sizes.get(axis) for axis in self._kernel_axes])
@@ -216,11 +212,8 @@ class EinsumDense(Layer):
         return self.activation(x)
 
     def get_config(self) -> dict[str, Any]:
-        return (
-            {"activity_regularizer": None}
-            | super().get_config()
-            | {"output_shape": self.partial_output_shape}
-        )
+        config = {"activity_regularizer": None} | super().get_config()
+        return config | {"output_shape": self.partial_output_shape}
 
 
 @export("layers.Embedding")
@@ -228,8 +221,7 @@ class Embedding(Layer):
     """A vector of weights for each integer: turns indices of any shape `(...)` into `(..., output_dim)`.
 
     `lora_rank`, `lora_alpha` and `quantization_config` must be None. Indices are not checked; those out of
-    range give
-    what the engine makes of them.
+    range give what the engine makes of them.
 
     Args:
         input_dim: how many indices there are, from 0 on.
@@ -352,10 +344,8 @@ class Lambda(Layer):
     """Makes a layer of a function of a tensor.
 
     The function must hold no weights; write a `Layer` for that. A model with it can be saved if the function
-    is public
-    (such as `ops.square`) or registered with `register_keras_serializable`; code is never put into files or
-    run from
-    them.
+    is public (such as `ops.square`) or registered with `register_keras_serializable`; code is never put into
+    files or run from them.
 
     Args:
         function: called with the inputs, with `mask` and `training` if it takes them, and with `arguments`.
@@ -439,7 +429,6 @@ class Lambda(Layer):
         except ArgumentError as error:
             raise ArgumentError(
                 f"Layer {self.path!r} (Lambda) can't be saved: {shown(self.function, 80)} has no name that "
-                "a file could "
-                "hold, and code is never stored. Write it as a function with `def` and decorate it with "
-                "`@register_keras_serializable()`, or make it a Layer."
+                "a file could hold, and code is never stored. Write it as a function with `def` and "
+                "decorate it with `@register_keras_serializable()`, or make it a Layer."
             ) from error

@@ -56,7 +56,9 @@ class InputLayer(Layer):
         elif shape is not None and batch_shape is not None:
             raise ArgumentError("Give either `shape` or `batch_shape`, not both.")
         elif shape is None and batch_shape is None:
-            raise ArgumentError("An input needs `shape`, the sizes without the batch: Input(shape=(28, 28, 1)).")
+            raise ArgumentError(
+                "An input needs `shape`, the sizes without the batch: Input(shape=(28, 28, 1))."
+            )
         elif batch_size is not None and batch_shape is not None:
             raise ArgumentError("Give either `batch_size` or `batch_shape`, not both.")
         if batch_shape is None:

@@ -67,7 +67,9 @@ def check_inputs(specs: Any, inputs: Any, layer: Any) -> None:
     if isinstance(inputs, dict) and all(s.name is not None for s in specs):
         missing = [s.name for s in specs if s.name not in inputs and not s.optional]
         if missing:
-            raise ArgumentError(f"Layer {layer.name!r} lacks the inputs {missing}. Received: {sorted(inputs)}")
+            raise ArgumentError(
+                f"Layer {layer.name!r} lacks the inputs {missing}. Received: {sorted(inputs)}"
+            )
         inputs = [inputs.get(s.name) for s in specs]
     inputs = tree.flatten(inputs)
     if len(inputs) != len(specs):
@@ -93,7 +95,10 @@ def _hint(layer: Any, shape: Any) -> str:
     axes = f" The axes are ({', '.join(names)})"
     if len(shape) != len(names) - 1:
         return axes + "."
-    return axes + f"; add a missing channel axis with {'x[:, None]' if names[1] == 'channels' else 'x[..., None]'}."
+    return (
+        axes
+        + f"; add a missing channel axis with {'x[:, None]' if names[1] == 'channels' else 'x[..., None]'}."
+    )
 
 
 def _mismatch(spec: InputSpec, x: Any) -> str | None:
@@ -102,7 +107,11 @@ def _mismatch(spec: InputSpec, x: Any) -> str | None:
     shape = tuple(x.shape)
     rank = len(shape)
     if spec.ndim is not None and rank != spec.ndim:
-        if not (spec.allow_last_axis_squeeze and abs(rank - spec.ndim) == 1 and 1 in (shape[-1:] + (spec.shape or (1,))[-1:])):
+        if not (
+            spec.allow_last_axis_squeeze
+            and abs(rank - spec.ndim) == 1
+            and 1 in (shape[-1:] + (spec.shape or (1,))[-1:])
+        ):
             return f"{spec.ndim} dimension{'s' if spec.ndim != 1 else ''}, found {rank}"
         return None
     if spec.min_ndim is not None and rank < spec.min_ndim:

@@ -61,8 +61,7 @@ class BatchNormalization(Scaled):
     """Brings each channel to mean 0 and variance 1 over the batch, then applies a learned scale and offset.
 
     While training (and while `trainable`) the batch's own statistics count, and moving averages of them are
-    kept;
-    otherwise the moving averages count. With a mask, masked steps don't take part in the statistics.
+    kept; otherwise the moving averages count. With a mask, masked steps don't take part in the statistics.
 
     Ioffe and Szegedy, 2015, https://arxiv.org/abs/1502.03167. With `renorm`: Ioffe, 2017,
     https://arxiv.org/abs/1702.03275
@@ -85,8 +84,7 @@ class BatchNormalization(Scaled):
         renorm_clipping: limits of the correction: any of "rmin", "rmax" and "dmax".
         renorm_momentum: weight of the old value in the moving statistics of the correction.
         synchronized: whether all replicas share statistics. A model on one device, or one whose batch is
-            spread over
-            devices by the engine, does so anyway.
+            spread over devices by the engine, does so anyway.
 
     >>> layer = BatchNormalization()
     >>> layer(ops.ones((4, 3)), training=True).tolist()[0]
@@ -163,8 +161,7 @@ class BatchNormalization(Scaled):
         if mask is not None and len(mask.shape) > len(inputs.shape):
             raise ShapeError(
                 f"Layer {self.path!r} (BatchNormalization) got a mask of shape {tuple(mask.shape)} for "
-                "inputs of shape "
-                f"{tuple(inputs.shape)}."
+                f"inputs of shape {tuple(inputs.shape)}."
             )
         x = _wide(inputs)
         gamma, beta = _value(self.gamma), _value(self.beta)
@@ -355,15 +352,13 @@ class GroupNormalization(Scaled):
         if channels is None:
             raise ShapeError(
                 f"Layer {self.path!r} (GroupNormalization) must know the size of axis {self.axis} of its "
-                "input. "
-                f"Received shape {tuple(input_shape)}."
+                f"input. Received shape {tuple(input_shape)}."
             )
         groups = channels if self.groups == -1 else self.groups
         if channels % groups:
             raise ShapeError(
                 f"Layer {self.path!r} (GroupNormalization) has groups={groups}, which must divide the "
-                "number of channels. "
-                f"Received {channels} channels in shape {tuple(input_shape)}."
+                f"number of channels. Received {channels} channels in shape {tuple(input_shape)}."
             )
         self.groups = groups
         self._add_scale_and_offset((channels,))

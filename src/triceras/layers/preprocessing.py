@@ -92,8 +92,8 @@ class Normalization(Layer):
         self.input_mean, self.input_variance = mean, variance
         if mean is not None and np.shape(mean) != np.shape(variance):
             raise ArgumentError(
-                "Normalization(): `mean` and `variance` must have one shape. "
-                f"Received: {np.shape(mean)} and {np.shape(variance)}"
+                f"Normalization(): `mean` and `variance` must have one shape. Received: {np.shape(mean)} "
+                f"and {np.shape(variance)}"
             )
         self.invert = bool(invert)
 
@@ -110,8 +110,7 @@ class Normalization(Layer):
         if None in self._weight_shape:
             raise ShapeError(
                 f"Layer {self.path!r} (Normalization) must know the sizes of the axes {self.axis} of its "
-                "input. "
-                f"Received shape {tuple(input_shape)}."
+                f"input. Received shape {tuple(input_shape)}."
             )
         self._broadcast_shape = tuple(
             size if axis in self._kept else 1 for axis, size in enumerate(input_shape)
@@ -135,8 +134,8 @@ class Normalization(Layer):
         except ValueError:
             raise ShapeError(
                 f"Layer {self.path!r} (Normalization): `mean` and `variance` of shape "
-                f"{np.shape(self.input_mean)} don't fit "
-                f"inputs normalized along {self.axis}, which need {self._broadcast_shape}."
+                f"{np.shape(self.input_mean)} don't fit inputs normalized along {self.axis}, which need "
+                f"{self._broadcast_shape}."
             ) from None
 
     def _statistic(self, given: Any, adapted: Any) -> Any:
@@ -167,9 +166,8 @@ class Normalization(Layer):
 
         Args:
             data: an array or tensor with the batch first, nested lists, or batches: a `PyDataset`, a
-                `tf.data.Dataset`,
-                a `DataLoader` or any other iterable of arrays. Of batches that are tuples the first entry
-                counts.
+                `tf.data.Dataset`, a `DataLoader` or any other iterable of arrays. Of batches that are tuples
+                the first entry counts.
 
         Raises:
             StateError: the layer was given its mean and variance.
@@ -204,8 +202,7 @@ class Normalization(Layer):
         if not fits or tuple(batch.shape[axis] for axis in self._kept) != self._weight_shape:
             raise ShapeError(
                 f"Layer {self.path!r} (Normalization) got batches of shapes that differ: {batch.shape} "
-                "doesn't fit "
-                f"{self._broadcast_shape}."
+                f"doesn't fit {self._broadcast_shape}."
             )
         count, mean, variance = total
         new = math.prod(batch.shape[axis] for axis in self._reduced)

@@ -71,8 +71,7 @@ class Reshape(Layer):
             if (total % known if known else total) if -1 in wanted else total != known:
                 raise ShapeError(
                     f"Layer {self.path!r} (Reshape) can't put {total} elements a sample, of shape "
-                    f"{tuple(sizes)}, into "
-                    f"{self.target_shape}."
+                    f"{tuple(sizes)}, into {self.target_shape}."
                 )
             wanted = [(total // known if known else 0) if size == -1 else size for size in wanted]
         return ops.reshape(inputs, (ops.shape(inputs)[0], *wanted))
@@ -216,8 +215,7 @@ class Cropping(Spatial):
             if size is not None and size <= start + end:
                 raise ShapeError(
                     f"Layer {self.path!r} ({type(self).__name__}) cuts {start} + {end} off axis {axis}, "
-                    "which leaves nothing. "
-                    f"Received shape {tuple(inputs.shape)}."
+                    f"which leaves nothing. Received shape {tuple(inputs.shape)}."
                 )
             kept[axis] = slice(start, -end if end else None)
         return inputs[tuple(kept)]

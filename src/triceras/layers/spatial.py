@@ -20,8 +20,7 @@ class Spatial(Layer):
     """A layer on inputs with a batch axis, `rank` spatial axes and a channel axis.
 
     A family writes its constructor once, for any rank. A subclass says `class Conv2D(Conv, rank=2)`, and the
-    defaults of
-    `sized` arguments are then shown for each axis, as users know them: `strides=(1, 1)`.
+    defaults of `sized` arguments are then shown for each axis, as users know them: `strides=(1, 1)`.
 
     Args:
         data_format: whether channels come last or first; the configured layout if not given.

@@ -106,14 +106,14 @@ class LossFunctionWrapper(Loss):
         **kwargs: Any,
     ) -> None:
         super().__init__(name=name, reduction=reduction, dtype=dtype)
-        self.fn, self._fn_kwargs = fn, kwargs
+        self.fn, self.fn_kwargs = fn, kwargs
         self.keeps_labels = getattr(fn, "keeps_labels", False)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The function's values."""
         if not (tree.is_nested(y_true) or tree.is_nested(y_pred)):
             y_true, y_pred = same_rank(y_true, y_pred)
-        return self.fn(y_true, y_pred, **self._fn_kwargs)
+        return self.fn(y_true, y_pred, **self.fn_kwargs)
 
 
 def config_of(made: Any, **resolved: Any) -> dict[str, Any]:

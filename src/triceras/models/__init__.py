@@ -3,4 +3,4 @@
 from triceras.core.registry import publish
 from triceras.models import cloning, functional, model, sequential, summary
 
-publish({"models": ("triceras.models", "triceras.saving")})
+publish({"models": ("triceras.models", "triceras.saving.archive")})

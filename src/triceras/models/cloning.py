@@ -45,18 +45,29 @@ def clone_model(
 
     def clone(layer: Layer) -> Layer:
         if recursive and isinstance(layer, Model):
-            return clone_model(layer, clone_function=clone_function, call_function=call_function, recursive=True)
+            return clone_model(
+                layer, clone_function=clone_function, call_function=call_function, recursive=True
+            )
         return clone_function(layer) if clone_function else type(layer).from_config(layer.get_config())
 
     if isinstance(model, Sequential):
         if call_function is not None:
-            raise ArgumentError("`call_function` is for Functional models; a Sequential model has no calls to replace.")
-        layers: list[Any] = [InputLayer(**layer.get_config()) if isinstance(layer, InputLayer) else clone(layer) for layer in model._stack]
+            raise ArgumentError(
+                "`call_function` is for Functional models; a Sequential model has no calls to replace."
+            )
+        layers: list[Any] = [
+            InputLayer(**layer.get_config()) if isinstance(layer, InputLayer) else clone(layer)
+            for layer in model._stack
+        ]
         if input_tensors is not None:
             tensors = tree.flatten(input_tensors)
             if len(tensors) != 1:
-                raise ArgumentError(f"A Sequential model has one input. Received {len(tensors)} in `input_tensors`.")
-            source = tensors[0] if isinstance(tensors[0], KerasTensor) else Input(batch_shape=tensors[0].shape)
+                raise ArgumentError(
+                    f"A Sequential model has one input. Received {len(tensors)} in `input_tensors`."
+                )
+            source = (
+                tensors[0] if isinstance(tensors[0], KerasTensor) else Input(batch_shape=tensors[0].shape)
+            )
             layers = [source, *(layer for layer in layers if not isinstance(layer, InputLayer))]
         return Sequential(layers, name=model.name)
     if isinstance(model, Functional) and model._graph is not None and type(model) is Functional:

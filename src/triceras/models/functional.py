@@ -75,7 +75,9 @@ def graph_config(model: Model) -> dict[str, Any]:
             if not isinstance(operation, InputLayer):
                 args, kwargs = tree.map_structure(argument, (node.args, node.kwargs))
                 args = inputs_of(operation, args) if isinstance(operation, OpCall) else list(args)
-                data["inbound_nodes"].append({"args": serialize_keras_object(args), "kwargs": serialize_keras_object(kwargs)})
+                data["inbound_nodes"].append(
+                    {"args": serialize_keras_object(args), "kwargs": serialize_keras_object(kwargs)}
+                )
         layers.append(data)
     return {
         "name": model.name,
@@ -104,7 +106,9 @@ def _from_config(cls: type, config: dict[str, Any], custom_objects: dict[str, An
         if isinstance(operation, InputLayer):
             nodes[data["name"], 0] = [operation.output]
         first[data["name"]] = _first_call(operation)
-        waiting += [(data["name"], i, node) for i, node in enumerate(data["inbound_nodes"], first[data["name"]])]
+        waiting += [
+            (data["name"], i, node) for i, node in enumerate(data["inbound_nodes"], first[data["name"]])
+        ]
 
     def ready(value: Any) -> bool:
         return all((h[0], h[1]) in nodes for h in _histories(value))
@@ -122,7 +126,9 @@ def _from_config(cls: type, config: dict[str, Any], custom_objects: dict[str, An
         try:
             return nodes[place[0], place[1]][place[2]]
         except (KeyError, IndexError, TypeError):
-            raise FileFormatError(f"The graph names a tensor {place!r} that none of its layers makes.") from None
+            raise FileFormatError(
+                f"The graph names a tensor {place!r} that none of its layers makes."
+            ) from None
 
     while waiting:
         later = []
@@ -135,7 +141,9 @@ def _from_config(cls: type, config: dict[str, Any], custom_objects: dict[str, An
             kwargs = {k: revive(v) for k, v in node["kwargs"].items()}
             nodes[name, index] = tree.flatten(made[name](*(revive(a) for a in node["args"]), **kwargs))
         if len(later) == len(waiting):
-            raise FileFormatError(f"The graph can't be connected: {sorted({n for n, _, _ in later})} wait for inputs that never come.")
+            raise FileFormatError(
+                f"The graph can't be connected: {sorted({n for n, _, _ in later})} wait for inputs that never come."
+            )
         waiting = later
 
     def places(value: Any) -> Any:
@@ -146,7 +154,9 @@ def _from_config(cls: type, config: dict[str, Any], custom_objects: dict[str, An
         return [places(v) for v in value]
 
     model = cls(
-        inputs=places(config["input_layers"]), outputs=places(config["output_layers"]), name=config.get("name")
+        inputs=places(config["input_layers"]),
+        outputs=places(config["output_layers"]),
+        name=config.get("name"),
     )
     if not config.get("trainable", True):
         model._trainable = False
@@ -178,7 +188,9 @@ def match_inputs(model: Model, inputs: Any) -> list[Any]:
     if missing:
         raise ArgumentError(f"Model {model.name!r} lacks the inputs {missing}. Received: {sorted(inputs)}")
     if len(values) != len(wanted):
-        raise ArgumentError(f"Model {model.name!r} expects {len(wanted)} input(s) {names}. Received {len(values)}.")
+        raise ArgumentError(
+            f"Model {model.name!r} expects {len(wanted)} input(s) {names}. Received {len(values)}."
+        )
     return [_fitted(model, x, t, n) for x, t, n in zip(values, wanted, names, strict=True)]
 
 
@@ -203,11 +215,15 @@ def _fitted(model: Model, x: Any, t: KerasTensor, name: str) -> Any:
     shape = tuple(x.shape)
     pairs = zip(shape[1:], wanted[1:], strict=False)  # any size of batch will do
     if len(shape) != len(wanted) or any(w is not None and s not in (w, None) for s, w in pairs):
-        raise ShapeError(f"Model {model.name!r} expected the input {name!r} with shape {wanted}. Received shape {shape}.")
+        raise ShapeError(
+            f"Model {model.name!r} expected the input {name!r} with shape {wanted}. Received shape {shape}."
+        )
     return x if standardize_dtype(x.dtype) == t.dtype else ops.cast(x, t.dtype)
 
 
-def clone_graph(model: Model, clone: Callable[[Layer], Layer], call: Callable[..., Any] | None, inputs: Any = None) -> Model:
+def clone_graph(
+    model: Model, clone: Callable[[Layer], Layer], call: Callable[..., Any] | None, inputs: Any = None
+) -> Model:
     """The same graph over other layers."""
     copies: dict[int, Any] = {}
 
@@ -222,7 +238,13 @@ def clone_graph(model: Model, clone: Callable[[Layer], Layer], call: Callable[..
     graph = model._graph
     if inputs is None:
         inputs = tree.map_structure(
-            lambda t: InputLayer(batch_shape=t.shape, dtype=t.dtype, name=t.history[0].operation.name if t.history else t.name).output,
+            lambda t: (
+                InputLayer(
+                    batch_shape=t.shape,
+                    dtype=t.dtype,
+                    name=t.history[0].operation.name if t.history else t.name,
+                ).output
+            ),
             graph._inputs_struct,
         )
     outputs = graph.plan.run(tree.flatten(inputs), copy)

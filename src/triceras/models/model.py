@@ -57,10 +57,15 @@ class Model(Trainer, Layer):
         """Become the graph between these tensors."""
         flat = tree.flatten(inputs)
         fresh = [
-            t if not isinstance(t, KerasTensor) or (t.history and isinstance(t.history[0].operation, InputLayer)) else _input_at(t)
+            t
+            if not isinstance(t, KerasTensor)
+            or (t.history and isinstance(t.history[0].operation, InputLayer))
+            else _input_at(t)
             for t in flat
         ]
-        if any(a is not b for a, b in zip(flat, fresh, strict=True)):  # the model starts in the middle of a graph
+        if any(
+            a is not b for a, b in zip(flat, fresh, strict=True)
+        ):  # the model starts in the middle of a graph
             part = Function(inputs, outputs)
             outputs = part.plan.run(fresh)
             inputs = tree.pack_sequence_as(inputs, fresh)
@@ -69,7 +74,9 @@ class Model(Trainer, Layer):
         names = [o.name for o in self._operations]
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
-            raise ArgumentError(f"Layers of a model need different names. Used twice: {twice}. Give them a `name`.")
+            raise ArgumentError(
+                f"Layers of a model need different names. Used twice: {twice}. Give them a `name`."
+            )
         self.built = True
         self._path = self.name
         self._build_shapes = {"input_shape": None}
@@ -125,7 +132,11 @@ class Model(Trainer, Layer):
         if self._graph is None:
             raise StateError(
                 f"`{self.name}.{what}` isn't defined: the model isn't a graph between symbolic inputs and outputs"
-                + (" yet. Give the first layer an input shape or call the model on data." if not self.built else ".")
+                + (
+                    " yet. Give the first layer an input shape or call the model on data."
+                    if not self.built
+                    else "."
+                )
             )
         return self._graph
 
@@ -144,7 +155,9 @@ class Model(Trainer, Layer):
             return layers[index]
         found = next((layer for layer in layers if layer.name == name), None)
         if found is None:
-            raise NotFoundError(f"Model {self.name!r} has no layer {name!r}. It has: {[layer.name for layer in layers]}")
+            raise NotFoundError(
+                f"Model {self.name!r} has no layer {name!r}. It has: {[layer.name for layer in layers]}"
+            )
         return found
 
     # -- calling -----------------------------------------------------------------------------------------------------
@@ -178,7 +191,9 @@ class Model(Trainer, Layer):
 
     def _build_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if type(self).build is Model.build:  # the layers inside are built as the call reaches them
-            self._build_shapes = {"input_shape": tree.map_structure(lambda x: tuple(x.shape), args[0]) if args else None}
+            self._build_shapes = {
+                "input_shape": tree.map_structure(lambda x: tuple(x.shape), args[0]) if args else None
+            }
         else:
             super()._build_for(args, kwargs)
 
@@ -204,7 +219,11 @@ class Model(Trainer, Layer):
         from triceras.models.functional import Functional
 
         if {"layers", "input_layers", "output_layers"} <= set(config):
-            return Functional.from_config(config, custom_objects) if cls is Model else _graph_of(cls, config, custom_objects)
+            return (
+                Functional.from_config(config, custom_objects)
+                if cls is Model
+                else _graph_of(cls, config, custom_objects)
+            )
         return super().from_config(config)
 
     def to_json(self, **kwargs: Any) -> str:
@@ -219,7 +238,9 @@ class Model(Trainer, Layer):
 
         save_model(self, filepath, overwrite=overwrite, zipped=zipped, **kwargs)
 
-    def save_weights(self, filepath: Any, overwrite: bool = True, max_shard_size: float | None = None) -> None:
+    def save_weights(
+        self, filepath: Any, overwrite: bool = True, max_shard_size: float | None = None
+    ) -> None:
         """Save the weights to a `.weights.h5` file."""
         from triceras.saving import save_weights
 

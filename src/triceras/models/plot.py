@@ -84,7 +84,9 @@ def plot_model(
     if rankdir not in ("TB", "LR"):
         raise ArgumentError(f'`rankdir` must be "TB" or "LR". Received: {rankdir!r}')
     if not model.built:
-        raise StateError(f"Model {model.name!r} isn't built, so its layers aren't connected yet. Build it or call it on data.")
+        raise StateError(
+            f"Model {model.name!r} isn't built, so its layers aren't connected yet. Build it or call it on data."
+        )
     require("matplotlib", "plot", "plot_model()")
 
     def describe(step: Any) -> list[str]:
@@ -97,7 +99,9 @@ def plot_model(
             shapes = [str(t.shape) for n in step._inbound_nodes[:1] for t in n.inputs]
             lines += ([f"in:  {', '.join(shapes)}"] if shapes else []) + [f"out: {output_shape(step)}"]
         if show_dtype:
-            found = {t.dtype for n in step._inbound_nodes for t in n.outputs} or {getattr(step, "compute_dtype", "?")}
+            found = {t.dtype for n in step._inbound_nodes for t in n.outputs} or {
+                getattr(step, "compute_dtype", "?")
+            }
             lines.append(f"dtype: {', '.join(sorted(found))}")
         if show_trainable and is_layer:
             lines.append("trained" if step.trainable else "frozen")
@@ -134,7 +138,11 @@ def _boxes(model: Model, describe: Any, expand: bool, made: dict[int, Box]) -> I
                 made.update({id(t): sources[min(i, len(sources) - 1)] for i, t in enumerate(n.outputs)})
             previous = inner[-1] if inner else previous
             continue
-        if not any(n.inputs for n in nodes) and all(id(t) in made for n in nodes for t in n.outputs) and nodes:
+        if (
+            not any(n.inputs for n in nodes)
+            and all(id(t) in made for n in nodes for t in n.outputs)
+            and nodes
+        ):
             continue  # the input of a model inside, already connected
         kind = "input" if kind_of(step) == "InputLayer" else "layer" if isinstance(step, Layer) else "op"
         if isinstance(step, Layer) and not step.trainable:
@@ -154,7 +162,9 @@ def _place(boxes: list[Box], across: bool) -> None:
         levels.setdefault(box.level, []).append(box)
     position = 0.0
     for level in sorted(levels):
-        row = sorted(levels[level], key=lambda b: sum(_side(p, across) for p in b.parents) / max(len(b.parents), 1))
+        row = sorted(
+            levels[level], key=lambda b: sum(_side(p, across) for p in b.parents) / max(len(b.parents), 1)
+        )
         breadths = [b.height if across else b.width for b in row]
         start = -(sum(breadths) + GAP_X * (len(row) - 1)) / 2
         for box, breadth in zip(row, breadths, strict=True):
@@ -185,9 +195,19 @@ def _way(parent: Box, box: Box, boxes: list[Box], across: bool) -> list[tuple[fl
         return straight
     if across:
         beside = max(b.y + b.height / 2 for b in [parent, box, *between]) + GAP_X / 2
-        return [(parent.x, parent.y + parent.height / 2), (parent.x, beside), (box.x, beside), (box.x, box.y + box.height / 2)]
+        return [
+            (parent.x, parent.y + parent.height / 2),
+            (parent.x, beside),
+            (box.x, beside),
+            (box.x, box.y + box.height / 2),
+        ]
     beside = max(b.x + b.width / 2 for b in [parent, box, *between]) + GAP_X / 2
-    return [(parent.x + parent.width / 2, parent.y), (beside, parent.y), (beside, box.y), (box.x + box.width / 2, box.y)]
+    return [
+        (parent.x + parent.width / 2, parent.y),
+        (beside, parent.y),
+        (beside, box.y),
+        (box.x + box.width / 2, box.y),
+    ]
 
 
 def _crosses(line: list[tuple[float, float]], box: Box) -> bool:
@@ -214,7 +234,9 @@ def _draw(boxes: list[Box], path: Path, dpi: int, across: bool) -> None:
     axis.set(xlim=(left, right), ylim=(bottom, top))
     axis.axis("off")
     for way in ways:
-        axis.add_patch(FancyArrowPatch(path=Line(way), arrowstyle="-|>", mutation_scale=10, color="#555555", lw=1))
+        axis.add_patch(
+            FancyArrowPatch(path=Line(way), arrowstyle="-|>", mutation_scale=10, color="#555555", lw=1)
+        )
     for box in boxes:
         corner = (box.x - box.width / 2, box.y - box.height / 2)
         shape = FancyBboxPatch(corner, box.width, box.height, boxstyle="round,pad=0,rounding_size=0.05")
@@ -223,6 +245,15 @@ def _draw(boxes: list[Box], path: Path, dpi: int, across: bool) -> None:
         first = box.y - (len(box.lines) - 1) * LINE / 2
         for i, line in enumerate(box.lines):
             weight = "bold" if i == 0 else "normal"
-            axis.text(box.x, first + i * LINE, line, ha="center", va="center", fontsize=9, weight=weight, family="monospace")
+            axis.text(
+                box.x,
+                first + i * LINE,
+                line,
+                ha="center",
+                va="center",
+                fontsize=9,
+                weight=weight,
+                family="monospace",
+            )
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)

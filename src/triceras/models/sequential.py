@@ -33,7 +33,9 @@ class Sequential(Model):
     (None, 3)
     """
 
-    def __init__(self, layers: Sequence[Layer] | None = None, trainable: bool = True, name: str | None = None) -> None:
+    def __init__(
+        self, layers: Sequence[Layer] | None = None, trainable: bool = True, name: str | None = None
+    ) -> None:
         super().__init__(trainable=trainable, name=name)
         self._stack: list[Layer] = []
         for layer in layers or ():
@@ -47,19 +49,31 @@ class Sequential(Model):
             layer: a layer, or the symbolic tensor that `Input` gives.
             rebuild: whether to connect it at once.
         """
-        if isinstance(layer, KerasTensor) and layer.history and isinstance(layer.history[0].operation, InputLayer):
+        if (
+            isinstance(layer, KerasTensor)
+            and layer.history
+            and isinstance(layer.history[0].operation, InputLayer)
+        ):
             layer = layer.history[0].operation
         if not isinstance(layer, Layer):
             if not callable(layer) or isinstance(layer, type):
                 hint = " Did you forget to call the class?" if isinstance(layer, type) else ""
                 raise ArgumentTypeError(f"Sequential.add() takes a layer. Received: {layer!r}.{hint}")
-            raise ArgumentTypeError(f"Sequential.add() takes a layer; wrap functions in layers.Lambda. Received: {layer!r}")
+            raise ArgumentTypeError(
+                f"Sequential.add() takes a layer; wrap functions in layers.Lambda. Received: {layer!r}"
+            )
         if isinstance(layer, InputLayer) and self._stack:
-            raise ArgumentError(f"The input must come first; the model already has {len(self._stack)} layers.")
+            raise ArgumentError(
+                f"The input must come first; the model already has {len(self._stack)} layers."
+            )
         if any(old.name == layer.name for old in self._stack):
-            raise ArgumentError(f"Layers of a model need different names. There already is a layer {layer.name!r}.")
+            raise ArgumentError(
+                f"Layers of a model need different names. There already is a layer {layer.name!r}."
+            )
         if not self._stack and not isinstance(layer, InputLayer):
-            shape = layer._given_input_shape or getattr(layer, "_graph", None) and layer._graph.inputs[0].shape
+            shape = (
+                layer._given_input_shape or getattr(layer, "_graph", None) and layer._graph.inputs[0].shape
+            )
             if shape is not None:
                 self._stack.append(InputLayer(batch_shape=shape, dtype=layer.compute_dtype))
         self._stack.append(layer)
@@ -118,7 +132,9 @@ class Sequential(Model):
         if not self.layers:
             raise ArgumentError(f"Sequential model {self.name!r} can't be built: it has no layers yet.")
         if input_shape is None:
-            raise ArgumentError("build() needs the shape of the input, the batch included, such as (None, 28, 28, 1).")
+            raise ArgumentError(
+                "build() needs the shape of the input, the batch included, such as (None, 28, 28, 1)."
+            )
         shape = standardize_shape(input_shape, "input_shape")
         source = InputLayer(batch_shape=shape, dtype=self.layers[0].compute_dtype)
         self._connect_stack(source.output)
@@ -182,5 +198,7 @@ class Sequential(Model):
             try:
                 model.build(tuple(shape))
             except ShapeError as error:
-                raise ShapeError(f"Sequential model {model.name!r} can't be built as its config says: {error}") from error
+                raise ShapeError(
+                    f"Sequential model {model.name!r} can't be built as its config says: {error}"
+                ) from error
         return model

@@ -38,7 +38,11 @@ def readable_size(variables: Sequence[Variable]) -> str:
 
 def kind_of(step: Any) -> str:
     """The class of a layer, or an op's name in the form of one: "Dense", "GetItem"."""
-    return type(step).__name__ if isinstance(step, Layer) else "".join(p.title() for p in step.op.name.split("_"))
+    return (
+        type(step).__name__
+        if isinstance(step, Layer)
+        else "".join(p.title() for p in step.op.name.split("_"))
+    )
 
 
 def output_shape(layer: Layer) -> str:
@@ -58,7 +62,9 @@ def _shape_from_build(layer: Any) -> str:
         return "?"
     try:
         anyhow = tree.map_shape_structure(lambda s: (None, *s[1:]), list(shapes.values()))
-        return _shape_text(tree.map_shape_structure(lambda s: KerasTensor(s), layer.compute_output_shape(*anyhow)))
+        return _shape_text(
+            tree.map_shape_structure(lambda s: KerasTensor(s), layer.compute_output_shape(*anyhow))
+        )
     except Exception:  # a table of layers must not fail over a shape
         return "?"
 
@@ -84,8 +90,10 @@ def is_simple(model: Model) -> bool:
     """Whether each layer feeds just the next one, so that connections needn't be shown."""
     if isinstance(model, Sequential) or model._graph is None:
         return True
-    return len(model.inputs) == 1 and all(len(n.inputs) == 1 and len(n.outputs) == 1 for n in model._graph.nodes) and (
-        len({id(n.inputs[0]) for n in model._graph.nodes}) == len(model._graph.nodes)
+    return (
+        len(model.inputs) == 1
+        and all(len(n.inputs) == 1 and len(n.outputs) == 1 for n in model._graph.nodes)
+        and (len({id(n.inputs[0]) for n in model._graph.nodes}) == len(model._graph.nodes))
     )
 
 
@@ -95,7 +103,9 @@ def selected(model: Model, layer_range: Sequence[str] | None) -> list[Any]:
     if layer_range is None:
         return steps
     if len(layer_range) != 2 or not all(isinstance(r, str) for r in layer_range):
-        raise ArgumentError(f"`layer_range` must be a pair of layer names or patterns. Received: {layer_range!r}")
+        raise ArgumentError(
+            f"`layer_range` must be a pair of layer names or patterns. Received: {layer_range!r}"
+        )
     first = next((i for i, s in enumerate(steps) if re.match(layer_range[0], s.name)), None)
     last = next((i for i, s in reversed(list(enumerate(steps))) if re.match(layer_range[1], s.name)), None)
     if first is None or last is None:
@@ -118,15 +128,24 @@ def print_summary(
     from rich.table import Table
 
     to_terminal = print_fn is None
-    width = line_length or (max(WIDTH, min(shutil.get_terminal_size((WIDTH, 24)).columns, 100)) if to_terminal else WIDTH)
-    console = Console(width=width, file=None if to_terminal else io.StringIO(), highlight=False, no_color=not to_terminal)
+    width = line_length or (
+        max(WIDTH, min(shutil.get_terminal_size((WIDTH, 24)).columns, 100)) if to_terminal else WIDTH
+    )
+    console = Console(
+        width=width, file=None if to_terminal else io.StringIO(), highlight=False, no_color=not to_terminal
+    )
     simple = is_simple(model)
     columns = ["Layer (type)", "Output Shape", "Param #"] + ([] if simple else ["Connected to"])
     columns += ["Trainable"] if show_trainable else []
     table = Table(width=width, header_style="bold", show_lines=True)
     widths = _column_widths(positions, len(columns), width)
     for column, wide in zip(columns, widths, strict=True):
-        table.add_column(column, justify="right" if column == "Param #" else "left", width=wide, ratio=None if wide else _RATIO[column])
+        table.add_column(
+            column,
+            justify="right" if column == "Param #" else "left",
+            width=wide,
+            ratio=None if wide else _RATIO[column],
+        )
     inside = None if model._graph is None else {id(n) for n in model._graph.nodes}
 
     def rows(steps: Sequence[Any], depth: int, inside: set[int] | None) -> Iterator[list[str]]:

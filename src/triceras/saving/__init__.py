@@ -1,10 +1,10 @@
 """Saving and loading: objects as configs, weights, model files."""
 
 from triceras.core.registry import publish
-from triceras.saving import archive, objects, weights
-from triceras.saving.archive import load_model, save_model
-from triceras.saving.weights import load_weights, save_weights
+from triceras.saving import objects
 
-__all__ = ["archive", "load_model", "load_weights", "objects", "save_model", "save_weights", "weights"]
+__all__ = ["objects"]
 
-publish({"saving": ("triceras.saving",)})
+publish(
+    {"saving": tuple(f"triceras.saving.{part}" for part in ("objects", "archive", "weights"))}
+)  # on use: HDF5

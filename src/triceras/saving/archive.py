@@ -18,7 +18,12 @@ from typing import IO, Any
 from triceras.core.errors import ArgumentError, ArgumentTypeError, FileFormatError, TricerasError
 from triceras.core.registry import export
 from triceras.saving.atomic import replacing
-from triceras.saving.objects import CustomObjectScope, ObjectSharing, deserialize_keras_object, serialize_keras_object
+from triceras.saving.objects import (
+    CustomObjectScope,
+    ObjectSharing,
+    deserialize_keras_object,
+    serialize_keras_object,
+)
 from triceras.saving.store import Reader
 from triceras.saving.weights import existing, may_write, read_weights, write_weights
 from triceras.variable import room
@@ -32,7 +37,9 @@ SPARE_NUMBERS = 1 << 24  # that a model may hold beyond five times (for optimize
 
 
 @export("saving.save_model", "models.save_model")
-def save_model(model: Any, filepath: str | Path, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any) -> None:
+def save_model(
+    model: Any, filepath: str | Path, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any
+) -> None:
     """Save a model's architecture, weights and training setup.
 
     Args:
@@ -60,8 +67,8 @@ def save_model(model: Any, filepath: str | Path, overwrite: bool = True, zipped:
     path = Path(filepath)
     if (path.suffix == ".keras") is (zipped is False):
         raise ArgumentError(
-            f"save_model() writes files that end in .keras, and folders that don't with zipped=False. Received: "
-            f"{str(filepath)!r}. For weights alone use save_weights('name.weights.h5')."
+            "save_model() writes files that end in .keras, and folders that don't with zipped=False. "
+            f"Received: {str(filepath)!r}. For weights alone use save_weights('name.weights.h5')."
         )
     if not may_write(path, overwrite):
         return
@@ -103,7 +110,10 @@ def _json(config: Any) -> str:
 
 @export("saving.load_model", "models.load_model")
 def load_model(
-    filepath: str | Path, custom_objects: dict[str, Any] | None = None, compile: bool = True, safe_mode: bool = True
+    filepath: str | Path,
+    custom_objects: dict[str, Any] | None = None,
+    compile: bool = True,
+    safe_mode: bool = True,
 ) -> Any:
     """Load a model that `save_model` (or Keras 3) wrote. Nothing in the file is ever executed.
 
@@ -121,8 +131,8 @@ def load_model(
     path = existing(filepath)
     if path.suffix in (".h5", ".hdf5"):
         raise FileFormatError(
-            f"{path} is in the older HDF5 format. Open it with Keras 3 and save it as .keras, or load its weights alone "
-            "from a .weights.h5 file."
+            f"{path} is in the older HDF5 format. Open it with Keras 3 and save it as .keras, or load its "
+            "weights alone from a .weights.h5 file."
         )
     with opened(path) as (config, reader), room([5 * reader.numbers + SPARE_NUMBERS]):
         if not isinstance(config, dict) or "class_name" not in config:
@@ -137,8 +147,8 @@ def load_model(
             raise FileFormatError(f"{path} can't be rebuilt from its config: {error!r}") from error
         if not model.built and reader.arrays:
             raise FileFormatError(
-                f"{path}: the model {model.name!r} can't be built from the file, for its input shape isn't saved. Give the "
-                "class a `build` method or a `build_from_config`, or save the weights alone."
+                f"{path}: the model {model.name!r} can't be built from the file, for its input shape isn't "
+                "saved. Give the class a `build` method or a `build_from_config`, or save the weights alone."
             )
         read_weights(model, reader)
     return model
@@ -186,7 +196,15 @@ def _unpacked(path: Path, weights: IO[bytes]) -> bytes:
             return archive.read(CONFIG)
     except TricerasError:
         raise
-    except (zipfile.BadZipFile, EOFError, zlib.error, struct.error, NotImplementedError, ValueError, OverflowError) as error:
+    except (
+        zipfile.BadZipFile,
+        EOFError,
+        zlib.error,
+        struct.error,
+        NotImplementedError,
+        ValueError,
+        OverflowError,
+    ) as error:
         raise FileFormatError(f"{path} is no .keras file, or is truncated or damaged: {error}") from error
 
 
@@ -201,7 +219,9 @@ def _check(archive: zipfile.ZipFile, path: Path) -> None:
         if ".." in name.split("/") or "\\" in name or names[name] > 1:
             raise FileFormatError(f"{path} is refused: its member {name!r} has an unsafe or repeated name.")
         if member.flag_bits & 1 or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise FileFormatError(f"{path} is refused: its member {name!r} is packed or encrypted in a way that isn't read.")
+            raise FileFormatError(
+                f"{path} is refused: its member {name!r} is packed or encrypted in a way that isn't read."
+            )
         largest = min(max(16 << 20, MOST_RATIO * size), LARGEST_JSON if name == CONFIG else 1 << 62)
         if member.file_size > largest:
             raise FileFormatError(f"{path} is refused: {name!r} would unpack to {member.file_size:,} bytes.")

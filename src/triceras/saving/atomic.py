@@ -39,7 +39,8 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         raise
     except OSError as error:
         raise SaveError(
-            f"{path} couldn't be written: {error}. What was there before is unchanged. Free some space or choose another place."
+            f"{path} couldn't be written: {error}. What was there before is unchanged. Free some space or "
+            "choose another place."
         ) from error
     finally:
         if temporary is not None:

@@ -12,17 +12,18 @@ from triceras.core.spec import any_symbolic, tape
 from triceras.ops.op import OpCall
 
 CLASSES = {  # names of classes that aren't the op's name in capitals
-    "allclose": "AllClose", "batch_normalization": "BatchNorm", "cdist": "CDist", "ctc_decode": "CTCDecode",
-    "ctc_loss": "CTCLoss", "deg2rad": "Deg2rad", "fft": "FFT", "fft2": "FFT2", "hsv_to_rgb": "HSVToRGB",
-    "ifft2": "IFFT2", "irfft": "IRFFT", "isin": "IsIn", "istft": "ISTFT", "layer_normalization": "LayerNorm",
-    "log1p": "Log1p", "psnr": "PSNR", "rad2deg": "Rad2deg", "rfft": "RFFT", "rgb_to_grayscale": "RGBToGrayscale",
-    "rgb_to_hsv": "RGBToHSV", "rms_normalization": "RMSNorm", "searchsorted": "SearchSorted", "size_of": "Size",
-    "ssim": "SSIM", "stft": "STFT", "svd": "SVD",
+    "allclose": "AllClose", "batch_normalization": "BatchNorm", "cdist": "CDist",
+    "ctc_decode": "CTCDecode", "ctc_loss": "CTCLoss", "deg2rad": "Deg2rad", "fft": "FFT", "fft2": "FFT2",
+    "hsv_to_rgb": "HSVToRGB", "ifft2": "IFFT2", "irfft": "IRFFT", "isin": "IsIn", "istft": "ISTFT",
+    "layer_normalization": "LayerNorm", "log1p": "Log1p", "psnr": "PSNR", "rad2deg": "Rad2deg",
+    "rfft": "RFFT", "rgb_to_grayscale": "RGBToGrayscale", "rgb_to_hsv": "RGBToHSV",
+    "rms_normalization": "RMSNorm", "searchsorted": "SearchSorted", "size_of": "Size", "ssim": "SSIM",
+    "stft": "STFT", "svd": "SVD",
 }  # fmt: skip
 MATH = frozenset({
-    "cdist", "erf", "erfc", "erfinv", "extract_sequences", "fft", "fft2", "ifft2", "in_top_k", "irfft", "istft", "logdet",
-    "logsumexp", "rfft", "rsqrt", "segment_max", "segment_min", "segment_prod", "segment_sum", "stft", "top_k",
-    "view_as_complex", "view_as_real",
+    "cdist", "erf", "erfc", "erfinv", "extract_sequences", "fft", "fft2", "ifft2", "in_top_k", "irfft",
+    "istft", "logdet", "logsumexp", "rfft", "rsqrt", "segment_max", "segment_min", "segment_prod",
+    "segment_sum", "stft", "top_k", "view_as_complex", "view_as_real",
 })  # fmt: skip
 
 
@@ -35,7 +36,7 @@ def module_and_class(call: OpCall) -> tuple[str, str]:
 
 
 def config_of(call: OpCall) -> dict[str, Any]:
-    """The arguments that stand in the operation's config: those it keeps, without those its calls are given."""
+    """The arguments that stand in the operation's config: all but those that its calls are given."""
     kept = {k: v for k, v in call.arguments.items() if k not in call.op.passed and not _many(call, k)}
     return {"name": call.name, **kept}
 
@@ -59,7 +60,7 @@ def _many(call: OpCall, name: str) -> bool:
 
 
 class SavedOperation:
-    """An operation as a file describes it: calls the op with the config's arguments by name, the others by order.
+    """An operation as a file describes it: calls an op with the config's arguments by name, others by order.
 
     Args:
         name: the name of the operation's class.
@@ -74,10 +75,14 @@ class SavedOperation:
         self.function, self.parameters = _function(name)
         self.tuples = self.function.op.passed if hasattr(self.function, "op") else ()  # JSON has only lists
         self.name = config.get("name")
-        self.config = {k: v for k, v in config.items() if k != "name" and (v is not None or k in self.parameters)}
+        self.config = {
+            k: v for k, v in config.items() if k != "name" and (v is not None or k in self.parameters)
+        }
         unknown = sorted(set(self.config) - set(self.parameters))
         if unknown:
-            raise ArgumentError(f"The config of the operation {name!r} gives arguments {unknown}, which it doesn't have.")
+            raise ArgumentError(
+                f"The config of the operation {name!r} gives arguments {unknown}, which it doesn't have."
+            )
 
     def __call__(self, *inputs: Any, **named: Any) -> Any:
         """The symbolic result; the node that makes it gets the name in the file."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,7 +19,7 @@ MOST_RATIO, MOST_PACKING = 100, 2000
 FILTERS = {1, 2, 3}  # deflate, shuffle, checksum; others would be looked for on the reader's disk
 
 
-class Group:
+class Group(Mapping[str, np.ndarray]):
     """The numbered arrays of one layer, as `save_own_variables` and `load_own_variables` see them."""
 
     def __init__(self, group: h5py.Group | None) -> None:
@@ -39,33 +39,16 @@ class Group:
         try:
             array = np.asarray(self._group[key])
         except (OSError, RuntimeError, ValueError) as error:
-            raise FileFormatError(f"The array {self._group.name}/{key} can't be read, the file is damaged: {error}") from error
+            raise FileFormatError(
+                f"The array {self._group.name}/{key} can't be read, the file is damaged: {error}"
+            ) from error
         return array.view(ml_dtypes.bfloat16) if array.dtype.kind == "V" else array
 
-    def __contains__(self, key: str) -> bool:
-        return self._group is not None and key in self._group
-
     def __len__(self) -> int:
-        return len(self.keys())
+        return 0 if self._group is None else len(self._group)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.keys())
-
-    def keys(self) -> list[str]:
-        """Names of the arrays."""
-        return [] if self._group is None else list(self._group.keys())
-
-    def items(self) -> Iterator[tuple[str, np.ndarray]]:
-        """Names and arrays."""
-        return ((key, self[key]) for key in self.keys())
-
-    def values(self) -> Iterator[np.ndarray]:
-        """The arrays."""
-        return (self[key] for key in self.keys())
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """An array, or a default."""
-        return self[key] if key in self else default
+        return iter(self._group or ())
 
 
 class Writer:
@@ -95,8 +78,8 @@ class Writer:
 class Reader:
     """An existing weights file, checked as a whole before anything of it is used.
 
-    Only plain groups and numeric arrays stored in the file itself pass: no links, no external or virtual storage, no
-    array that declares more than is stored.
+    Only plain groups and numeric arrays stored in the file itself pass: no links, no external or virtual
+    storage, no array that declares more than is stored.
 
     Raises:
         FileFormatError: naming what is wrong.
@@ -117,7 +100,9 @@ class Reader:
         except FileFormatError:
             raise
         except Exception as error:  # h5py reports damage by many kinds of error
-            raise FileFormatError(f"{what} can't be read: it is truncated, damaged or no HDF5 file. ({error})") from error
+            raise FileFormatError(
+                f"{what} can't be read: it is truncated, damaged or no HDF5 file. ({error})"
+            ) from error
 
     def _check(self, size: int) -> dict[str, tuple[int, ...]]:
         """Shapes of all arrays by path."""
@@ -129,12 +114,16 @@ class Reader:
             path, group, depth = waiting.pop()
             address = h5py.h5o.get_info(group.id).addr
             if address in seen or depth > DEEPEST or len(seen) > MOST_OBJECTS:
-                raise FileFormatError(f"{self.what} is refused: its groups are nested in a circle, too deeply or too many.")
+                raise FileFormatError(
+                    f"{self.what} is refused: its groups are nested in a circle, too deeply or too many."
+                )
             seen.add(address)
             for name in group:
                 inner = f"{path}/{name}" if path else name
                 if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                    raise FileFormatError(f"{self.what} is refused: {inner!r} is a link to another place or file.")
+                    raise FileFormatError(
+                        f"{self.what} is refused: {inner!r} is a link to another place or file."
+                    )
                 item = group[name]
                 if isinstance(item, h5py.Group):
                     waiting.append((inner, item, depth + 1))
@@ -142,22 +131,33 @@ class Reader:
                     declared += self._check_array(inner, item)
                     found[inner] = tuple(item.shape or ())
                 else:
-                    raise FileFormatError(f"{self.what} is refused: {inner!r} is neither a group nor an array.")
+                    raise FileFormatError(
+                        f"{self.what} is refused: {inner!r} is neither a group nor an array."
+                    )
         if declared > max(SMALL, MOST_RATIO * size):
-            raise FileFormatError(f"{self.what} is refused: it declares {declared:,} bytes of arrays in {size:,} bytes of file.")
+            raise FileFormatError(
+                f"{self.what} is refused: it declares {declared:,} bytes of arrays in {size:,} bytes of file."
+            )
         return found
 
     def _check_array(self, path: str, item: h5py.Dataset) -> int:
         if item.external or item.is_virtual:
             raise FileFormatError(f"{self.what} is refused: the array {path!r} lies in another file.")
         if item.dtype.kind not in "fiub" and not (item.dtype.kind == "V" and item.dtype.itemsize == 2):
-            raise FileFormatError(f"{self.what} is refused: the array {path!r} holds {item.dtype}, not numbers.")
+            raise FileFormatError(
+                f"{self.what} is refused: the array {path!r} holds {item.dtype}, not numbers."
+            )
         filters = item.id.get_create_plist()
         if any(filters.get_filter(i)[0] not in FILTERS for i in range(filters.get_nfilters())):
-            raise FileFormatError(f"{self.what} is refused: the array {path!r} is compressed in a way that isn't read.")
+            raise FileFormatError(
+                f"{self.what} is refused: the array {path!r} is compressed in a way that isn't read."
+            )
         declared, stored = math.prod(item.shape or ()) * item.dtype.itemsize, item.id.get_storage_size()
         if stored < declared and (item.chunks is None or stored * MOST_PACKING < declared):
-            raise FileFormatError(f"{self.what} is refused: the array {path!r} declares {declared:,} bytes and stores {stored:,}.")
+            raise FileFormatError(
+                f"{self.what} is refused: the array {path!r} declares {declared:,} bytes "
+                f"and stores {stored:,}."
+            )
         return declared
 
     @property
@@ -168,7 +168,7 @@ class Reader:
     def get(self, path: str) -> Group:
         """The arrays of the layer at a path; empty if there are none."""
         full = f"{path}/vars" if path else "vars"
-        return Group(self._file[full] if full in self._file else None)
+        return Group(self._file.get(full))
 
     def close(self) -> None:
         """Close the file."""

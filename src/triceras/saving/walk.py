@@ -1,4 +1,4 @@
-"""Where each part of a model stands in a weights file: by attribute, not by name, for automatic names change."""
+"""Where each part of a model stands in a weights file: by attribute, for automatic names change."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ from typing import Any
 
 from triceras.core.scope import to_snake_case
 
-PRIVATE = frozenset({"_arguments", "_inbound_nodes", "_stack", "_operations", "_graph", "_loops", "_compile_arguments"})
+PRIVATE = frozenset(
+    {"_arguments", "_inbound_nodes", "_stack", "_operations", "_graph", "_loops", "_compile_arguments"}
+)
 
 
 def saveables(root: Any, skipped: Collection[Any] = ()) -> Iterator[tuple[str, Any]]:
-    """All layers and optimizers at and below an object with their paths, each once: `layers/dense`, `encoder/block_1`."""
-    seen = set(map(id, skipped))
+    """All layers and optimizers at and below an object, each once, with paths such as `encoder/block_1`."""
+    seen = {
+        id(item): item for item in skipped
+    }  # the objects are kept, so that no other one gets the id of one
 
     def visit(path: str, item: Any) -> Iterator[tuple[str, Any]]:
         if id(item) in seen:
             return
-        seen.add(id(item))
+        seen[id(item)] = item
         yield path, item
         for name, child in _children(item):
             yield from descend(f"{path}/{name}" if path else name, child)
@@ -26,7 +30,7 @@ def saveables(root: Any, skipped: Collection[Any] = ()) -> Iterator[tuple[str, A
         if _is_saveable(value):
             yield from visit(path, value)
         elif isinstance(value, (list, tuple, dict)) and id(value) not in seen:
-            seen.add(id(value))
+            seen[id(value)] = value
             used: dict[str, int] = {}
             for child in value.values() if isinstance(value, dict) else value:
                 if _is_saveable(child) or isinstance(child, (list, tuple, dict)):

@@ -43,7 +43,9 @@ def read_weights(model: Any, reader: Any, skip_mismatch: bool = False, skipped: 
         WeightsMismatchError: listing what is missing, what is left over and whose shape differs.
     """
     optimizer = getattr(model, "optimizer", None)
-    before = [(v, v.held) for v in [*model.variables, *(optimizer.variables if optimizer is not None else ())]]
+    before = [
+        (v, v.held) for v in [*model.variables, *(optimizer.variables if optimizer is not None else ())]
+    ]
     stored = {path for path, slash, name in (key.rpartition("vars/") for key in reader.arrays) if slash}
     try:
         problems, visited = [], set()
@@ -64,10 +66,17 @@ def read_weights(model: Any, reader: Any, skip_mismatch: bool = False, skipped: 
                     warnings.warn(f"The optimizer's state is left as it was. {problem}", stacklevel=3)
                 else:
                     problems.append(problem)
-        left = (path for path in sorted(stored - visited) if not path.startswith("optimizer/") and not skipped)
-        problems += [f"{path or 'the model itself'}: the file has weights that the model has no place for" for path in left]
+        left = (
+            path for path in sorted(stored - visited) if not path.startswith("optimizer/") and not skipped
+        )
+        problems += [
+            f"{path or 'the model itself'}: the file has weights that the model has no place for"
+            for path in left
+        ]
         if problems and not skip_mismatch:
-            more = f"\n  ... and {len(problems) - SHOWN_PROBLEMS} more" if len(problems) > SHOWN_PROBLEMS else ""
+            more = (
+                f"\n  ... and {len(problems) - SHOWN_PROBLEMS} more" if len(problems) > SHOWN_PROBLEMS else ""
+            )
             raise WeightsMismatchError(
                 f"{reader.what} doesn't fit the model {model.name!r}:\n  " + "\n  ".join(problems[:SHOWN_PROBLEMS]) + more +
                 "\nLoad into the architecture that was saved, or pass skip_mismatch=True to load what fits."
@@ -81,7 +90,13 @@ def read_weights(model: Any, reader: Any, skip_mismatch: bool = False, skipped: 
 
 
 @export("saving.save_weights")
-def save_weights(model: Any, filepath: str | Path, overwrite: bool = True, max_shard_size: float | None = None, **kwargs: Any) -> None:
+def save_weights(
+    model: Any,
+    filepath: str | Path,
+    overwrite: bool = True,
+    max_shard_size: float | None = None,
+    **kwargs: Any,
+) -> None:
     """Save the weights (and the optimizer's state) of a model.
 
     Args:
@@ -103,7 +118,9 @@ def save_weights(model: Any, filepath: str | Path, overwrite: bool = True, max_s
     if not path.name.endswith(wanted):
         raise ArgumentError(f"save_weights() writes files that end in {wanted}. Received: {str(filepath)!r}")
     if not model.built:
-        raise ArgumentError(f"Model {model.name!r} has no weights yet: call it on data or build it before saving them.")
+        raise ArgumentError(
+            f"Model {model.name!r} has no weights yet: call it on data or build it before saving them."
+        )
     if not may_write(path, overwrite):
         return
     if max_shard_size is None:
@@ -136,7 +153,9 @@ def _write_shards(model: Any, path: Path, gigabytes: float, skipped: Collection[
             for key, value in values.items():
                 value = np.asarray(value)
                 if value.nbytes > limit:
-                    raise ArgumentError(f"A weight of {place!r} has {value.nbytes:,} bytes, more than `max_shard_size` {gigabytes} GB.")
+                    raise ArgumentError(
+                        f"A weight of {place!r} has {value.nbytes:,} bytes, more than `max_shard_size` {gigabytes} GB."
+                    )
                 if writer is None or size + value.nbytes > limit:
                     number, size = number + 1, 0
                     name = f"{stem}_{number:05d}.weights.h5"
@@ -146,7 +165,11 @@ def _write_shards(model: Any, path: Path, gigabytes: float, skipped: Collection[
                 files = weight_map.setdefault(f"/{place}/vars" if place else "/vars", [])
                 if name not in files:
                     files.append(name)
-        index.write(json.dumps({"metadata": {"total_size": float(total)}, "weight_map": weight_map}, indent=4).encode())
+        index.write(
+            json.dumps(
+                {"metadata": {"total_size": float(total)}, "weight_map": weight_map}, indent=4
+            ).encode()
+        )
 
 
 class Shards:
@@ -181,7 +204,9 @@ def load_weights(model: Any, filepath: str | Path, skip_mismatch: bool = False, 
         raise ArgumentTypeError(f"load_weights() got unknown arguments: {sorted(kwargs)}")
     path = existing(filepath)
     if not model.built:
-        raise ArgumentError(f"Model {model.name!r} has no weights yet: call it on data or build it before loading them.")
+        raise ArgumentError(
+            f"Model {model.name!r} has no weights yet: call it on data or build it before loading them."
+        )
     name = path.name
     if name.endswith(".keras"):
         from triceras.saving.archive import opened
@@ -212,7 +237,9 @@ def _shard_names(path: Path) -> list[str]:
         raise FileFormatError(f"{path} isn't the index of sharded weights: {error}") from error
     for name in names:
         if os.path.basename(name) != name or not name.endswith(".weights.h5"):
-            raise FileFormatError(f"{path} is refused: it names {name!r}, which is no weights file beside it.")
+            raise FileFormatError(
+                f"{path} is refused: it names {name!r}, which is no weights file beside it."
+            )
     return names
 
 
@@ -230,4 +257,3 @@ def existing(filepath: str | Path) -> Path:
         hint = f" Did you mean {', '.join(near)}?" if near else ""
         raise FileNotFoundError(f"There is no file {str(filepath)!r}.{hint}")
     return path
-

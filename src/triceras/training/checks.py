@@ -58,6 +58,10 @@ def _causes(model: Any, feed: Any) -> Iterator[str]:
                 bad = ~np.isfinite(array.reshape(len(array), -1)).all(axis=1)
                 where = name + "".join(f"[{p!r}]" for p in path)
                 yield f"{int(bad.sum())} of {len(array)} samples of {where} hold NaN or infinity, the first is number {int(bad.argmax())}"
-    broken = [v.path for v in model.weights if v.dtype.startswith(("float", "bfloat")) and not np.isfinite(v.numpy()).all()]
+    broken = [
+        v.path
+        for v in model.weights
+        if v.dtype.startswith(("float", "bfloat")) and not np.isfinite(v.numpy()).all()
+    ]
     if broken:
         yield f"The data is finite, but weights are not: {', '.join(broken[:3])}{' ...' if len(broken) > 3 else ''}"

@@ -251,6 +251,11 @@ class CompiledLoss:
         ]
         self._shapes = [tuple(prediction.shape) for prediction in self._outputs.flatten(y_pred)]
         self.metrics = [tracker for tracker in trackers if tracker is not None]
+        self._classes = {
+            place: output.shape[loss.fn_kwargs.get("axis", -1)]
+            for place, (loss, output) in enumerate(zip(found, self._outputs.flatten(y_pred), strict=True))
+            if loss is not None and loss.keeps_labels
+        }
         self._targets(y)
         self.built = True
 
@@ -276,6 +281,27 @@ class CompiledLoss:
                         self._shapes[place][-1],
                         options.get("ignore_class"),
                     )
+
+    def check(self, y: Any) -> None:
+        """Look at all targets before they are used: class numbers must be those of the outputs' classes.
+
+        Raises:
+            ArgumentError: one isn't; a compiled step couldn't tell.
+        """
+        targets = self._targets(y)
+        for place, loss, *_ in self._parts:
+            values, classes = targets[place], self._classes.get(place)
+            if classes is None or not isinstance(values, np.ndarray):
+                continue
+            wrong = values[(values < 0) | (values >= classes)]
+            wrong = wrong[wrong != loss.fn_kwargs.get("ignore_class")]
+            if wrong.size:
+                where = f" of the output {self._outputs.names[place]!r}" if self._outputs.names[place] else ""
+                raise ArgumentError(
+                    f"The targets{where} hold the class number {wrong[0]}, but there are {classes} classes, from 0 "
+                    f"to {classes - 1}. Number the classes from 0, give the output more units, or name a number "
+                    "that doesn't count by SparseCategoricalCrossentropy(ignore_class=...)."
+                )
 
     def __call__(self, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """The total loss of a batch as a scalar, None if no output has a loss; also updates the trackers."""

@@ -87,7 +87,9 @@ class Loop:
             self._begin(callbacks, done)
             yield done + 1, self.step(batch)
 
-    def _supersteps(self, feed: Feed, epoch: int, callbacks: CallbackList, per_execution: int) -> Iterator[tuple[int, Any]]:
+    def _supersteps(
+        self, feed: Feed, epoch: int, callbacks: CallbackList, per_execution: int
+    ) -> Iterator[tuple[int, Any]]:
         """Device-resident data; steps a dispatch grow while a dispatch stays short."""
         data = self._load(feed.arrays)
         order = feed.order(epoch)
@@ -139,7 +141,9 @@ class Loop:
                 if done:
                     self.engine.synchronize(parts[-2])
                 callbacks.on_dispatch(self.mode, done + 1, feed.steps, dict)
-        columns = [np.concatenate([self.engine.to_numpy(x) for x in column]) for column in zip(*parts, strict=True)]
+        columns = [
+            np.concatenate([self.engine.to_numpy(x) for x in column]) for column in zip(*parts, strict=True)
+        ]
         return tree.pack_sequence_as(structure, columns)
 
 

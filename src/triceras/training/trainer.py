@@ -60,7 +60,9 @@ class Trainer:
         from triceras.training.compiled import CompiledLoss, CompiledMetrics
 
         if not isinstance(steps_per_execution, int) or steps_per_execution < 1:
-            raise ArgumentError(f"`steps_per_execution` must be a positive integer. Received: {steps_per_execution!r}")
+            raise ArgumentError(
+                f"`steps_per_execution` must be a positive integer. Received: {steps_per_execution!r}"
+            )
         if jit_compile not in ("auto", True, False, None):
             raise ArgumentError(f'`jit_compile` must be "auto", True or False. Received: {jit_compile!r}')
         self.optimizer = optimizer = optimizers.get(optimizer)
@@ -70,9 +72,15 @@ class Trainer:
             if scaled is not None and not isinstance(optimizer, scaled):
                 self.optimizer = scaled(optimizer, name="loss_scale_optimizer")
         self.loss = loss
-        self.run_eagerly, self.steps_per_execution, self.jit_compile = bool(run_eagerly), steps_per_execution, jit_compile
+        self.run_eagerly, self.steps_per_execution, self.jit_compile = (
+            bool(run_eagerly),
+            steps_per_execution,
+            jit_compile,
+        )
         names = getattr(self, "output_names", None)
-        self._compiled_loss = CompiledLoss(loss, loss_weights, output_names=names) if loss is not None else None
+        self._compiled_loss = (
+            CompiledLoss(loss, loss_weights, output_names=names) if loss is not None else None
+        )
         self._compiled_metrics = (
             CompiledMetrics(metrics, weighted_metrics, output_names=names)
             if metrics is not None or weighted_metrics is not None
@@ -111,14 +119,22 @@ class Trainer:
         try:
             return {k: serialize_keras_object(v) for k, v in self._compile_arguments.items()}
         except (ArgumentError, ArgumentTypeError) as error:  # a trained model must not be lost for that
-            warnings.warn(f"How model {self.name!r} was compiled isn't saved; compile it again after loading. {error}", stacklevel=3)
+            warnings.warn(
+                f"How model {self.name!r} was compiled isn't saved; compile it again after loading. {error}",
+                stacklevel=3,
+            )
             return None
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile as a saved file says, and build the optimizer's state."""
         from triceras.saving.objects import deserialize_keras_object
 
-        self.compile(**{k: deserialize_keras_object(v) if isinstance(v, (dict, list)) else v for k, v in config.items()})
+        self.compile(
+            **{
+                k: deserialize_keras_object(v) if isinstance(v, (dict, list)) else v
+                for k, v in config.items()
+            }
+        )
         if self.optimizer is not None and self.built:
             with selection.running(self.engine):
                 self.optimizer.build(self.trainable_variables)
@@ -147,7 +163,12 @@ class Trainer:
             m.reset_state()
 
     def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
     ) -> Any:
         """The loss of a batch: the compiled loss plus what layers added. Override it for a loss of your own."""
         losses = []
@@ -238,7 +259,10 @@ class Trainer:
         """The compiled step of a mode; made again when what is trained has changed."""
         loops = self.__dict__.setdefault("_loops", {})
         eager = getattr(self, "run_eagerly", False) or getattr(self, "jit_compile", "auto") is False
-        key = (mode, self.engine.name, eager, tuple(id(v) for v in self.trainable_variables) if mode == "train" else ())
+        key = (mode, self.engine.name, eager)
+        if mode == "train":  # what is trained, and by which schedule, is fixed in the compiled step
+            rate = getattr(self.optimizer, "_rate", None)
+            key += (id(rate), *map(id, self.trainable_variables))
         found = loops.get(key)
         if found is None:
             step = getattr(self, f"{mode}_step")
@@ -260,7 +284,11 @@ class Trainer:
         """Make weights, metrics and optimizer state from the shapes of one batch, without computing on it."""
         x, y, sample_weight = unpack_x_y_sample_weight(batch)
         metrics, loss = getattr(self, "_compiled_metrics", None), getattr(self, "_compiled_loss", None)
-        unbuilt = [part for part in (metrics, loss) if part is not None and not part.built] if mode != "predict" else []
+        unbuilt = (
+            [part for part in (metrics, loss) if part is not None and not part.built]
+            if mode != "predict"
+            else []
+        )
         if not all(layer.built for layer in self._flatten_layers()) or unbuilt:
             specs = tree.map_structure(_spec, (x, y, sample_weight))
             try:
@@ -273,6 +301,12 @@ class Trainer:
             self._clear_losses()
         if mode == "train" and self.optimizer is not None and not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
+
+    def _check_targets(self, *feeds: Feed) -> None:
+        """Look at targets in memory for what a compiled step couldn't tell."""
+        for feed in feeds:
+            if self._compiled_loss is not None and feed.arrays is not None:
+                self._compiled_loss.check(unpack_x_y_sample_weight(feed.arrays)[1])
 
     # -- the three runs ----------------------------------------------------------------------------------------------
 
@@ -327,7 +361,13 @@ class Trainer:
             (x, y, sample_weight), validation_data = split_validation((x, y, sample_weight), validation_split)
         with selection.running(self.engine):
             feed = make_feed(
-                x, y, sample_weight, batch_size=batch_size, steps=steps_per_epoch, shuffle=shuffle, class_weight=class_weight
+                x,
+                y,
+                sample_weight,
+                batch_size=batch_size,
+                steps=steps_per_epoch,
+                shuffle=shuffle,
+                class_weight=class_weight,
             )
             validation: Feed | None = None
             if validation_data is not None:
@@ -342,9 +382,17 @@ class Trainer:
                     validation.close()
 
     def _fit(
-        self, feed: Feed, validation: Feed | None, epochs: int, initial_epoch: int, verbose: Any, callbacks: Any, frequency: Any
+        self,
+        feed: Feed,
+        validation: Feed | None,
+        epochs: int,
+        initial_epoch: int,
+        verbose: Any,
+        callbacks: Any,
+        frequency: Any,
     ) -> History:
         self._ensure_built(feed.peek(initial_epoch), "train")
+        self._check_targets(feed, *([] if validation is None else [validation]))
         if not isinstance(callbacks, CallbackList):
             callbacks = CallbackList(
                 callbacks,
@@ -413,9 +461,15 @@ class Trainer:
             feed = make_feed(x, y, sample_weight, batch_size=batch_size, steps=steps)
             try:
                 self._ensure_built(feed.peek(), "test")
+                self._check_targets(feed)
                 if not isinstance(callbacks, CallbackList):
                     callbacks = CallbackList(
-                        callbacks, add_progbar=verbose != 0, model=self, verbose=verbose, epochs=1, steps=feed.steps
+                        callbacks,
+                        add_progbar=verbose != 0,
+                        model=self,
+                        verbose=verbose,
+                        epochs=1,
+                        steps=feed.steps,
                     )
                 results = self._evaluate(feed, callbacks)
             finally:
@@ -432,7 +486,12 @@ class Trainer:
         return logs
 
     def predict(
-        self, x: Any, batch_size: int | None = None, verbose: str | int = "auto", steps: int | None = None, callbacks: Any = None
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
     ) -> Any:
         """Outputs for inputs, as NumPy arrays in the structure of the model's outputs.
 
@@ -449,7 +508,12 @@ class Trainer:
                 self._ensure_built(feed.peek(), "predict")
                 if not isinstance(callbacks, CallbackList):
                     callbacks = CallbackList(
-                        callbacks, add_progbar=verbose != 0, model=self, verbose=verbose, epochs=1, steps=feed.steps
+                        callbacks,
+                        add_progbar=verbose != 0,
+                        model=self,
+                        verbose=verbose,
+                        epochs=1,
+                        steps=feed.steps,
                     )
                 callbacks.on_predict_begin()
                 outputs = self._loop("predict").collect(feed, callbacks, self)
@@ -461,7 +525,12 @@ class Trainer:
     # -- single batches ----------------------------------------------------------------------------------------------
 
     def train_on_batch(
-        self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        return_dict: bool = False,
     ) -> Any:
         """One training step on one batch; returns the running metrics."""
         self._require_compiled("train_on_batch")
@@ -469,7 +538,9 @@ class Trainer:
             raise ArgumentError("Give train_on_batch() either `sample_weight` or `class_weight`, not both.")
         return self._on_batch("train", x, y, sample_weight, class_weight, return_dict)
 
-    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
         """Evaluate one batch; returns the running metrics."""
         self._require_compiled("test_on_batch")
         return self._on_batch("test", x, y, sample_weight, None, return_dict)
@@ -482,7 +553,9 @@ class Trainer:
             outputs = self._loop("predict").step(batch)
             return tree.map_structure(self.engine.to_numpy, outputs)
 
-    def _on_batch(self, mode: str, x: Any, y: Any, sample_weight: Any, class_weight: Any, return_dict: bool) -> Any:
+    def _on_batch(
+        self, mode: str, x: Any, y: Any, sample_weight: Any, class_weight: Any, return_dict: bool
+    ) -> Any:
         with selection.running(self.engine):
             batch = _one_batch(x, y, sample_weight, class_weight)
             self._ensure_built(batch, mode)
@@ -509,7 +582,9 @@ def _batch_size(x: Any) -> Any:
 def _spec(value: Any) -> Any:
     if value is None or isinstance(value, KerasTensor):
         return value
-    return KerasTensor((None, *value.shape[1:]), str(np.dtype(value.dtype)) if isinstance(value, np.ndarray) else value.dtype)
+    return KerasTensor(
+        (None, *value.shape[1:]), str(np.dtype(value.dtype)) if isinstance(value, np.ndarray) else value.dtype
+    )
 
 
 def _validation_parts(data: Any) -> tuple[Any, Any, Any]:

@@ -52,7 +52,9 @@ class JaxEngine(Engine):
             static[:] = [result]
             return [x for x in tree.flatten(result) if _is_array(x)]
 
-        shapes = iter(jax.eval_shape(pure, *(jax.ShapeDtypeStruct(s.shape, canonical(s.dtype)) for s in specs)))
+        shapes = iter(
+            jax.eval_shape(pure, *(jax.ShapeDtypeStruct(s.shape, canonical(s.dtype)) for s in specs))
+        )
         return tree.map_structure(lambda x: _spec(next(shapes)) if _is_array(x) else x, static[0])
 
     def value_and_grad(
@@ -80,7 +82,9 @@ class JaxEngine(Engine):
     def compile(self, fn: Callable[..., Any], variables: Sequence[Any], donate: bool = False) -> CompiledStep:
         return CompiledStep(fn, variables, donate)
 
-    def compile_loop(self, fn: Callable[..., Any], variables: Sequence[Any], donate: bool = True) -> CompiledLoop:
+    def compile_loop(
+        self, fn: Callable[..., Any], variables: Sequence[Any], donate: bool = True
+    ) -> CompiledLoop:
         return CompiledLoop(fn, variables, donate)
 
     def synchronize(self, tensors: Any) -> None:

@@ -35,7 +35,10 @@ class Compiled:
     def _prepare(self, args: Sequence[Any]) -> None:
         """Before the first call with arguments of this form: trace, and make all that was used a part of the state."""
         leaves, structure = jax.tree.flatten(args)
-        signature = (structure, *((getattr(x, "shape", ()), str(getattr(x, "dtype", type(x)))) for x in leaves))
+        signature = (
+            structure,
+            *((getattr(x, "shape", ()), str(getattr(x, "dtype", type(x)))) for x in leaves),
+        )
         while signature not in self._signatures:
             self._call.trace([v.held for v in self.variables], *args)
             if self._unlisted:
@@ -63,7 +66,9 @@ class Compiled:
         if self.donate:
             values = [_copy(x) if v.exposed else x for v, x in zip(self.variables, values, strict=True)]
         result, updated = self._call(values, *args)
-        for i, variable in enumerate(self.variables) if self.donate else ((i, self.variables[i]) for i in self._written):
+        for i, variable in (
+            enumerate(self.variables) if self.donate else ((i, self.variables[i]) for i in self._written)
+        ):
             variable.held = updated[i]
             variable.exposed = False
         return result
@@ -95,7 +100,9 @@ class CompiledLoop(Compiled):
         tree = jax.tree.structure(shapes)
 
         def body(i: Any, carry: tuple[list[Any], Any]) -> tuple[list[Any], Any]:
-            flat = jax.core.eval_jaxpr(jaxpr.jaxpr, jaxpr.consts, *jax.tree.leaves((carry[0], data, index[i])))
+            flat = jax.core.eval_jaxpr(
+                jaxpr.jaxpr, jaxpr.consts, *jax.tree.leaves((carry[0], data, index[i]))
+            )
             return jax.tree.unflatten(tree, flat)
 
         nothing = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes[1])

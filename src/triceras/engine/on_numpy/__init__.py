@@ -30,7 +30,11 @@ class NumpyEngine(Engine):
 
     def make(self, value: Any, dtype: str | None = None) -> np.ndarray:
         array = np.asarray(value, dtype=dtype)
-        return array.astype(canonical(array.dtype), copy=False) if dtype is None and array.dtype.itemsize >= 8 else array
+        return (
+            array.astype(canonical(array.dtype), copy=False)
+            if dtype is None and array.dtype.itemsize >= 8
+            else array
+        )
 
     def hold(self, value: np.ndarray) -> np.ndarray:
         return value
@@ -54,7 +58,11 @@ class NumpyEngine(Engine):
     def abstract(self, fn: Callable[..., Any], specs: Sequence[KerasTensor]) -> Any:
         result = fn(*map(_example, specs))
         return tree.map_structure(
-            lambda x: KerasTensor(x.shape, standardize_dtype(x.dtype)) if isinstance(x, (np.ndarray, np.generic)) else x,
+            lambda x: (
+                KerasTensor(x.shape, standardize_dtype(x.dtype))
+                if isinstance(x, (np.ndarray, np.generic))
+                else x
+            ),
             result,
         )
 
@@ -64,7 +72,9 @@ class NumpyEngine(Engine):
             '(pip install "triceras[jax]") and choose it before building the model: triceras.use_engine("jax").'
         )
 
-    def compile(self, fn: Callable[..., Any], variables: Sequence[Any], donate: bool = False) -> Callable[..., Any]:
+    def compile(
+        self, fn: Callable[..., Any], variables: Sequence[Any], donate: bool = False
+    ) -> Callable[..., Any]:
         return fn
 
 
