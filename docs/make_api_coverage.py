@@ -21,9 +21,9 @@ HERE = Path(__file__).resolve().parent
 TABLE = HERE.parents[1] / "shared" / "api" / "keras-3.15.1.json"
 PAGE = HERE / "api-coverage.md"
 
-# Where a name that is here lacks a parameter or a method of the reference: pattern -> (what is lacking, why).
-# A parameter stands by its name, a method by "()". tests/test_api_coverage.py fails for what isn't listed, and for
-# rows that no longer hold.
+# Where a name that is here lacks a parameter or method of the reference: pattern -> (what is lacking, why).
+# A parameter stands by its name, a method by "()". tests/test_api_coverage.py fails for what isn't listed, and
+# for rows that no longer hold.
 LACKING: dict[str, tuple[tuple[str, ...], str]] = {
     "*.quantized_build": (("()",), "quantization comes later, and from outside the layers"),
     "*.quantized_call": (("()",), "quantization comes later, and from outside the layers"),
@@ -32,7 +32,7 @@ LACKING: dict[str, tuple[tuple[str, ...], str]] = {
     "Model.quantize": (("filters",), "quantization comes later"),
     "Model.get_quantization_layer_structure": (("()",), "quantization comes later"),
     "Model.export": (("()",), "export comes later"),
-    "Model.[gs]et_state_tree": (("()",), "state is always live: read and assign the variables"),
+    "Model.[gs]et_state_tree": (("()",), "not here yet; read and assign the variables"),
     "Layer.add_metric": (("()",), "the reference's only raises an error"),
     "layers.Rescaling.from_config": (("custom_objects",), "no value of the layer can be a custom object"),
     "*optimizers.*.build": (("var_list",), "it is `variables`, as in the base class"),
@@ -43,19 +43,20 @@ LACKING: dict[str, tuple[tuple[str, ...], str]] = {
 }
 
 DIFFERENCES = """\
-- **Engines.** An engine belongs to a model, not to the process: `use_engine("jax")` chooses it at any time, as a
-  statement or as a context manager, and several work side by side. `KERAS_BACKEND` is honoured after
+- **Engines.** An engine belongs to a model, not to the process: `use_engine("jax")` chooses it at any time,
+  as a statement or as a context manager, and several work side by side. `KERAS_BACKEND` is honoured after
   `TRICERAS_BACKEND`. NumPy is an engine for inference.
-- **One training step.** A custom `train_step(self, data)` is written once, with `value_and_grad`, for all engines; the
-  reference has another signature on each.
-- **No code in files.** Loading never executes or imports anything that a file names; `safe_mode=False` changes
-  nothing. A `Lambda` layer is saved only if its function has a registered name.
+- **One training step.** A custom `train_step(self, data)` is written once, with `value_and_grad`, for all
+  engines; the reference has another signature on each.
+- **No code in files.** Loading never executes or imports anything that a file names; `safe_mode=False`
+  changes nothing. A `Lambda` layer is saved only if its function has a registered name.
 - **Weights load strictly.** A missing, unexpected or misshaped weight is an error that lists all of them.
 - **The epoch's loss is the epoch's loss:** the mean over its samples, also where batches differ in size.
 - **Progress** is one live line on a terminal, one plain line an epoch elsewhere.
-- **Initial weights** come from NumPy's Philox generator, the same on every engine for the same seed, so they differ
-  from the reference's for that seed.
-- **Names of our own:** `use_engine`, `value_and_grad`, `ops.min_pool`, the `MinPooling` layers, `datasets.digits`."""
+- **Initial weights** come from NumPy's Philox generator, the same on every engine for the same seed, so they
+  differ from the reference's for that seed.
+- **Names of our own:** `use_engine`, `value_and_grad`, `ops.min_pool`, the `MinPooling` layers,
+  `datasets.digits`."""
 
 
 def found(path: str) -> Any:
@@ -71,8 +72,8 @@ def parameters(signature: str) -> list[str] | None:
     """Names of the parameters in a signature; None where it doesn't say."""
     if signature.startswith("(/"):
         return None
-    arguments = ast.parse(f"def f{signature}: ...").body[0].args  # type: ignore[attr-defined]
-    return [a.arg for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs) if a.arg != "self"]
+    taken = ast.parse(f"def f{signature}: ...").body[0].args  # type: ignore[attr-defined]
+    return [a.arg for a in (*taken.posonlyargs, *taken.args, *taken.kwonlyargs) if a.arg != "self"]
 
 
 def lacking(table: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -108,7 +109,8 @@ def page(table: dict[str, Any]) -> str:
     lines = [
         "# Coverage of the Keras 3.15.1 API",
         "",
-        "Written by `python docs/make_api_coverage.py`; don't edit. A name that is missing raises `AttributeError`.",
+        "Written by `python docs/make_api_coverage.py`; don't edit. "
+        "A name that is missing raises `AttributeError`.",
         "",
         f"**{len(present):,} of {len(table):,}** public names are here.",
         "",
@@ -117,8 +119,9 @@ def page(table: dict[str, Any]) -> str:
     ]
     for space, paths in spaces.items():
         missing = [f"`{path.rpartition('.')[2]}`" for path in paths if path not in present]
-        text = "all" if len(missing) == len(paths) > 3 else ", ".join(missing)
-        lines.append(f"| `keras{'.' * bool(space)}{space}` | {len(paths) - len(missing)} of {len(paths)} | {text} |")
+        text = "all" if len(missing) == len(paths) else ", ".join(missing)
+        title = f"keras.{space}".rstrip(".")
+        lines.append(f"| `{title}` | {len(paths) - len(missing)} of {len(paths)} | {text} |")
     lines += ["", "## Different on purpose", "", DIFFERENCES, ""]
     lines += ["## Names that lack something", "", "| Name | Lacks | Why |", "|---|---|---|"]
     for pattern, (what, why) in LACKING.items():

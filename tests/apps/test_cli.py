@@ -116,7 +116,9 @@ def test_mistakes_are_one_line(triceras: Any, arguments: list[str], message: str
     assert status == 1 and errors.startswith(message) and errors.count("\n") == 1
 
 
-@pytest.mark.parametrize(("arguments", "message"), [(["demo", "--epochs", "0"], "--epochs"), (["fly"], "fly")])
+@pytest.mark.parametrize(
+    ("arguments", "message"), [(["demo", "--epochs", "0"], "--epochs"), (["fly"], "fly")]
+)
 def test_mistakes_of_usage(triceras: Any, arguments: list[str], message: str) -> None:
     status, _, errors = triceras(*arguments)
     assert status == 2 and message in errors

@@ -178,6 +178,7 @@ CASES = [
         weights=False,
     ),
     Case("R2Score", NUMBERS),
+    Case("R2Score", COLUMN),
     Case("R2Score", NUMBERS, {"class_aggregation": None}),
     Case("R2Score", NUMBERS, {"class_aggregation": "variance_weighted_average"}),
     Case("R2Score", NUMBERS, {"num_regressors": 3}),

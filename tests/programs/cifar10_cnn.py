@@ -2,8 +2,8 @@
 
 import pandas as pd
 from sklearn.metrics import classification_report, confusion_matrix
-
 from triceras.callbacks import EarlyStopping
+
 from triceras.datasets import cifar10
 from triceras.layers import Conv2D, Dense, Flatten, MaxPool2D
 from triceras.models import Sequential

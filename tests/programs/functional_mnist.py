@@ -1,12 +1,20 @@
 """The Functional project, by its table: two stages of convolution, batch normalization and pooling."""
 
 import numpy as np
+from triceras.callbacks import EarlyStopping, ModelCheckpoint
 
 import triceras as keras
-from triceras.callbacks import EarlyStopping, ModelCheckpoint
 from triceras.datasets import mnist
-from triceras.layers import Activation, BatchNormalization, Conv2D, Dense, Dropout, Flatten
-from triceras.layers import Input, MaxPooling2D
+from triceras.layers import (
+    Activation,
+    BatchNormalization,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    Input,
+    MaxPooling2D,
+)
 from triceras.models import Model
 from triceras.utils import to_categorical
 

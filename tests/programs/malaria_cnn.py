@@ -3,11 +3,11 @@
 import os
 
 import numpy as np
-
 from triceras.callbacks import EarlyStopping
+from triceras.preprocessing.image import img_to_array, load_img
+
 from triceras.layers import Activation, Conv2D, Dense, Dropout, Flatten, MaxPooling2D
 from triceras.models import Sequential, load_model
-from triceras.preprocessing.image import img_to_array, load_img
 
 data_dir = 'cell_images'
 image_shape = (48, 48, 3)

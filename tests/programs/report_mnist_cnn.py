@@ -1,4 +1,5 @@
 """The seminar report's demonstration (sections 4.1 to 4.7): a convolutional network for MNIST."""
+# ruff: noqa: N816, UP018
 
 # Import the dataset
 from triceras.datasets import mnist

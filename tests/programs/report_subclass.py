@@ -1,4 +1,5 @@
 """The seminar report's subclassed model (3.2.3), with `__init__` spelled and called."""
+# ruff: noqa: UP008
 
 import triceras as keras
 from triceras.datasets import mnist

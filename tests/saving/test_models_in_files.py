@@ -106,7 +106,7 @@ def custom(lib: Any) -> Any:
 
     @lib.saving.register_keras_serializable("tests")
     class Mixed(lib.Model):
-        """Layers in attributes, lists and dicts, public and private, before and after `layers` in the alphabet."""
+        """Layers in attributes, lists and dicts, public and private, before and after "layers" by name."""
 
         def __init__(self, units: int = 3, **kwargs: Any) -> None:
             super().__init__(**kwargs)
@@ -190,7 +190,9 @@ SETUPS = {
         "optimizer": lib.optimizers.RMSprop(0.01, centered=True), "loss": lib.losses.Huber(),
         "metrics": [lib.metrics.MeanSquaredError(name="error")],
     },
-    "scaled": lambda lib: {"optimizer": lib.optimizers.LossScaleOptimizer(lib.optimizers.Adam()), "loss": "mse"},
+    "scaled": lambda lib: {
+        "optimizer": lib.optimizers.LossScaleOptimizer(lib.optimizers.Adam()), "loss": "mse"
+    },
     "schedule": lambda lib: {"optimizer": schedule(lib), "loss": "mae"},
     "adamw": lambda lib: {
         "optimizer": lib.optimizers.AdamW(0.02, clipnorm=1.0, use_ema=True, amsgrad=True), "loss": ["mse"],

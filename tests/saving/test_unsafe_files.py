@@ -425,8 +425,8 @@ def named_type(file: h5py.File, folder: Path) -> None:
 
 
 HDF5 = [
-    external_link, soft_link, external_storage, virtual, declared, declared_chunks, gzip_bomb, objects, references, cycle,
-    deep, other_shape, other_filter, named_type,
+    external_link, soft_link, external_storage, virtual, declared, declared_chunks, gzip_bomb, objects,
+    references, cycle, deep, other_shape, other_filter, named_type,
 ]  # fmt: skip
 
 

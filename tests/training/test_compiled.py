@@ -5,8 +5,8 @@ cases.
 from __future__ import annotations
 
 import functools
-import re
 import os
+import re
 import warnings
 from dataclasses import dataclass
 from typing import Any

@@ -787,11 +787,9 @@ class Layer(Operation):
             ArgumentError: another number of weights, or a shape that doesn't fit.
         """
         own = sorted(self._own_variables, key=lambda v: not v.trainable)
-        if len(store.keys()) != len(own):
-            state_text = "isn't built" if not self.built else f"has {len(own)} weights"
-            raise ArgumentError(
-                f"Layer {self.path!r} {state_text}, but the file holds {len(store.keys())} for it."
-            )
+        if len(store) != len(own):
+            expected = ", ".join(f"{v.name} {v.shape}" for v in own) if self.built else "none, for it isn't built"
+            raise ArgumentError(f"expected {len(own)} weights ({expected}), the file holds {len(store)}.")
         for i, v in enumerate(own):
             v.assign(store[str(i)])
 

@@ -180,12 +180,14 @@ class Metric(Configurable):
 
 
 def table_width(what: str, y_true_shape: Sequence[int | None], y_pred_shape: Sequence[int | None]) -> int:
-    """The number of columns of targets and predictions.
+    """The number of columns of targets and predictions; the targets of one column may have a single axis.
 
     Raises:
         ShapeError: they aren't tables of the same known width.
     """
     shapes = tuple(y_true_shape), tuple(y_pred_shape)
+    if len(shapes[0]) == 1 and shapes[1][1:] == (1,):
+        return 1
     if any(len(shape) != 2 for shape in shapes) or y_pred_shape[1] is None or shapes[0][1] != shapes[1][1]:
         raise ShapeError(
             f"{what} takes targets and predictions of shape (batch, columns), with a column for each class "

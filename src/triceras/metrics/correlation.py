@@ -9,7 +9,7 @@ from triceras import ops
 from triceras.core import config
 from triceras.core.errors import ArgumentError
 from triceras.core.registry import export
-from triceras.losses.base import aligned, pair
+from triceras.losses.base import aligned, pair, same_rank
 from triceras.metrics.base import MeanMetricWrapper, Metric, table_width
 
 AGGREGATIONS = (None, "uniform_average", "variance_weighted_average")
@@ -63,7 +63,9 @@ class R2Score(Metric):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Take a batch of targets, predictions and weights of the samples into account."""
-        y_true, y_pred = (ops.cast(ops.convert_to_tensor(y), self.dtype) for y in (y_true, y_pred))
+        y_true, y_pred = same_rank(
+            *(ops.cast(ops.convert_to_tensor(y), self.dtype) for y in (y_true, y_pred))
+        )
         self.build_state(tuple(y_true.shape), tuple(y_pred.shape))
         weight = aligned(1.0 if sample_weight is None else sample_weight, y_true, self.name)
         for variable, values in (

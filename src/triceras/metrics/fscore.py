@@ -9,7 +9,7 @@ from triceras import ops
 from triceras.core import config
 from triceras.core.errors import ArgumentError
 from triceras.core.registry import export
-from triceras.losses.base import aligned
+from triceras.losses.base import aligned, same_rank
 from triceras.metrics.base import Metric, table_width
 
 AVERAGES = (None, "micro", "macro", "weighted")
@@ -68,7 +68,9 @@ class FBetaScore(Metric):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Count a batch of one-hot targets, predictions and weights of the samples."""
-        y_true, y_pred = (ops.cast(ops.convert_to_tensor(y), self.dtype) for y in (y_true, y_pred))
+        y_true, y_pred = same_rank(
+            *(ops.cast(ops.convert_to_tensor(y), self.dtype) for y in (y_true, y_pred))
+        )
         self.build_state(tuple(y_true.shape), tuple(y_pred.shape))
         if self.threshold is None:
             largest = y_pred >= ops.max(y_pred, axis=-1, keepdims=True)

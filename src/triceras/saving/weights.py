@@ -1,4 +1,4 @@
-"""Weights alone: `.weights.h5` files and sharded `.weights.json` ones. Strict: what doesn't fit is an error."""
+"""Weights alone: `.weights.h5` files, sharded `.weights.json` ones. What doesn't fit is an error."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ def read_weights(model: Any, reader: Any, skip_mismatch: bool = False, skipped: 
         WeightsMismatchError: listing what is missing, what is left over and whose shape differs.
     """
     optimizer = getattr(model, "optimizer", None)
-    before = [
-        (v, v.held) for v in [*model.variables, *(optimizer.variables if optimizer is not None else ())]
-    ]
-    stored = {path for path, slash, name in (key.rpartition("vars/") for key in reader.arrays) if slash}
+    variables = [*model.variables, *(optimizer.variables if optimizer is not None else ())]
+    before = [(v, v.held) for v in variables]
+    stored = {path for path, slash, _ in (key.rpartition("vars/") for key in reader.arrays) if slash}
+    problems, visited = [], set()
     try:
-        problems, visited = [], set()
         for path, item in saveables(model, skipped):
             visited.add(f"{path}/" if path else "")
-            if item is optimizer and f"{path}/" not in stored:
+            of_optimizer = path.partition("/")[0] == "optimizer"
+            if of_optimizer and f"{path}/" not in stored:
                 continue
-            own = [(v, v.held) for v in getattr(item, "_own_variables", item.variables)]
+            own = [(v, v.held) for v in (item.variables if of_optimizer else item._own_variables)]
             try:
                 item.load_own_variables(reader.get(path))
             except FileFormatError:
@@ -62,25 +62,23 @@ def read_weights(model: Any, reader: Any, skip_mismatch: bool = False, skipped: 
                 for variable, value in own:
                     variable.held = value
                 problem = f"{path or 'the model itself'} ({_name(item)}): {error}"
-                if item is optimizer:  # no part of the model
+                if of_optimizer:  # no part of the model
                     warnings.warn(f"The optimizer's state is left as it was. {problem}", stacklevel=3)
                 else:
                     problems.append(problem)
-        left = (
-            path for path in sorted(stored - visited) if not path.startswith("optimizer/") and not skipped
-        )
+        left = [] if skipped else sorted(p for p in stored - visited if not p.startswith("optimizer/"))
         problems += [
-            f"{path or 'the model itself'}: the file has weights that the model has no place for"
-            for path in left
+            f"{p or 'the model itself'}: the file has weights the model has no place for" for p in left
         ]
         if problems and not skip_mismatch:
-            more = (
-                f"\n  ... and {len(problems) - SHOWN_PROBLEMS} more" if len(problems) > SHOWN_PROBLEMS else ""
-            )
+            lines = problems[:SHOWN_PROBLEMS]
+            if len(problems) > SHOWN_PROBLEMS:
+                lines.append(f"... and {len(problems) - SHOWN_PROBLEMS} more")
             raise WeightsMismatchError(
-                f"{reader.what} doesn't fit the model {model.name!r}:\n  " + "\n  ".join(problems[:SHOWN_PROBLEMS]) + more +
-                "\nLoad into the architecture that was saved, or pass skip_mismatch=True to load what fits."
-            )  # fmt: skip
+                f"{reader.what} doesn't fit the model {model.name!r}:\n  "
+                + "\n  ".join(lines)
+                + "\nLoad into the architecture that was saved, or pass skip_mismatch=True to load what fits."
+            )
     except BaseException:
         for variable, value in before:
             variable.held = value
@@ -154,7 +152,8 @@ def _write_shards(model: Any, path: Path, gigabytes: float, skipped: Collection[
                 value = np.asarray(value)
                 if value.nbytes > limit:
                     raise ArgumentError(
-                        f"A weight of {place!r} has {value.nbytes:,} bytes, more than `max_shard_size` {gigabytes} GB."
+                        f"A weight of {place!r} has {value.nbytes:,} bytes, more than `max_shard_size`, "
+                        f"{gigabytes} GB."
                     )
                 if writer is None or size + value.nbytes > limit:
                     number, size = number + 1, 0
@@ -225,7 +224,8 @@ def load_weights(model: Any, filepath: str | Path, skip_mismatch: bool = False, 
             read_weights(model, Shards(readers, str(path)), skip_mismatch, skipped)
     else:
         raise ArgumentError(
-            f"load_weights() reads files that end in .weights.h5, .weights.json or .keras. Received: {str(filepath)!r}"
+            "load_weights() reads files that end in .weights.h5, .weights.json or .keras. "
+            f"Received: {str(filepath)!r}"
         )
 
 

@@ -296,11 +296,12 @@ class CompiledLoss:
             wrong = values[(values < 0) | (values >= classes)]
             wrong = wrong[wrong != loss.fn_kwargs.get("ignore_class")]
             if wrong.size:
-                where = f" of the output {self._outputs.names[place]!r}" if self._outputs.names[place] else ""
+                name = self._outputs.names[place]
                 raise ArgumentError(
-                    f"The targets{where} hold the class number {wrong[0]}, but there are {classes} classes, from 0 "
-                    f"to {classes - 1}. Number the classes from 0, give the output more units, or name a number "
-                    "that doesn't count by SparseCategoricalCrossentropy(ignore_class=...)."
+                    f"The targets{f' of the output {name!r}' if name else ''} hold the class number {wrong[0]}, but "
+                    f"there are {classes} classes, from 0 to {classes - 1}. Number the classes from 0, give the "
+                    "output more units, or name a number that doesn't count by "
+                    "SparseCategoricalCrossentropy(ignore_class=...)."
                 )
 
     def __call__(self, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
