@@ -22,8 +22,8 @@ TABLE = HERE.parents[1] / "shared" / "api" / "keras-3.15.1.json"
 PAGE = HERE / "api-coverage.md"
 
 # Where a name that is here lacks a parameter or method of the reference: pattern -> (what is lacking, why).
-# A parameter stands by its name, a method by "()". tests/test_api_coverage.py fails for what isn't listed, and
-# for rows that no longer hold.
+# A parameter stands by its name, a method by "()". tests/test_api_coverage.py fails for what isn't listed
+# and for rows that no longer hold.
 LACKING: dict[str, tuple[tuple[str, ...], str]] = {
     "*.quantized_build": (("()",), "quantization comes later, and from outside the layers"),
     "*.quantized_call": (("()",), "quantization comes later, and from outside the layers"),

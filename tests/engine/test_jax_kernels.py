@@ -30,7 +30,7 @@ def as_on_accelerator(function):
 
     def run(*args):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(kernels, "_on_cpu", lambda: False)
+            patch.setattr(kernels, "on_cpu", lambda: False)
             return function(*args)
 
     return run

@@ -63,6 +63,24 @@ class StateScope:
 state: Local[StateScope | None] = Local("state", None)
 
 
+class StepLoop:
+    """Runs a compiled step on many batches of data in memory, and returns what the last step returned."""
+
+    def __init__(self, step: Callable[..., Any]) -> None:
+        self._step = step
+
+    def load(self, arrays: Any) -> Any:
+        """The data in the form that calls take; kept by the caller as long as it is used."""
+        return arrays
+
+    def __call__(self, data: Any, index: np.ndarray, n: int) -> Any:
+        """Steps on the batches of samples that the first n rows of `index` (rows, batch) name."""
+        result = None
+        for rows in index[:n]:
+            result = self._step(*tree.map_structure(lambda a, rows=rows: a if a is None else a[rows], data))
+        return result
+
+
 class Engine(ABC):
     """A library that computes, behind one contract."""
 
@@ -116,21 +134,9 @@ class Engine(ABC):
             donate: whether old values of the state may be overwritten in place.
         """
 
-    def compile_loop(
-        self, fn: Callable[..., Any], variables: Sequence[Any], donate: bool = True
-    ) -> Callable[..., Any]:
-        """Many steps over device-resident data: `loop(data, index, n)` runs `fn` on the batches that the first n rows of
-        `index` pick, and returns what the last one returned. Engines that can do it in one dispatch override this.
-        """
-        step = self.compile(fn, variables, donate)
-
-        def loop(data: Any, index: np.ndarray, n: int) -> Any:
-            result = None
-            for row in index[:n]:
-                result = step(*tree.map_structure(lambda a, row=row: a if a is None else a[row], data))
-            return result
-
-        return loop
+    def compile_loop(self, fn: Callable[..., Any], variables: Sequence[Any], donate: bool = True) -> StepLoop:
+        """Many steps over data in memory. Engines that can do them in one dispatch have a loop of their own."""
+        return StepLoop(self.compile(fn, variables, donate))
 
     def adapted(self, run: Callable[..., Any]) -> Callable[..., Any]:
         """A native, or an op's generic body, as this engine runs it."""

@@ -1,4 +1,4 @@
-"""Looks at data on the host: labels that no output stands for, and where numbers that aren't finite come from."""
+"""Where numbers that aren't finite come from, once a loss is no longer one."""
 
 from __future__ import annotations
 
@@ -9,33 +9,8 @@ from typing import Any
 import numpy as np
 
 from triceras.core import tree
-from triceras.core.errors import ArgumentError
 
 NAMES = ("x", "y", "sample_weight")
-
-
-def check_labels(loss: Any, batch: Any) -> None:
-    """Raise `ArgumentError` if integer labels lie outside of the classes that the model's outputs stand for.
-
-    Args:
-        loss: the compiled loss, which knows the outputs that take integer labels; or None.
-        batch: the data, `(x, y, ...)`; labels on a device are not looked at.
-    """
-    if loss is None or not loss.built or len(batch) < 2 or batch[1] is None:
-        return
-    for name, labels, classes, ignored in loss.integer_labels(batch[1]):
-        if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iuf" or not classes:
-            continue
-        wrong = (labels < 0) | (labels >= classes)
-        if ignored is not None:
-            wrong &= labels != ignored
-        if wrong.any():
-            index = int(np.argmax(wrong.reshape(len(labels), -1).any(axis=1)))
-            raise ArgumentError(
-                f"Labels{f' of {name!r}' if name else ''} must be integers from 0 to {classes - 1}, for the model has "
-                f"{classes} outputs. Received {np.unique(labels[wrong])[:5].tolist()} (first in sample {index}, "
-                f"{int(wrong.sum())} in all). Give the last layer more units, or number the classes from 0."
-            )
 
 
 def warn_of_nonfinite(model: Any, feed: Any, epoch: int, logs: dict[str, Any]) -> None:

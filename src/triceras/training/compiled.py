@@ -8,7 +8,7 @@ in a flattened dict.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -249,7 +249,6 @@ class CompiledLoss:
         self._parts = [
             (place, found[place], weights[place], t) for place, t in zip(places, trackers, strict=True)
         ]
-        self._shapes = [tuple(prediction.shape) for prediction in self._outputs.flatten(y_pred)]
         self.metrics = [tracker for tracker in trackers if tracker is not None]
         self._classes = {
             place: output.shape[loss.fn_kwargs.get("axis", -1)]
@@ -266,28 +265,14 @@ class CompiledLoss:
                 raise _missing_targets(self._outputs.names[place])
         return targets
 
-    def integer_labels(self, y: Any) -> Iterator[tuple[str | None, Any, int | None, int | None]]:
-        """Targets that are class numbers: the output's name, the labels, how many classes it has, the label
-        to ignore.
-        """
-        targets = self._targets(y)
-        for place, loss, *_ in self._parts:
-            if getattr(loss, "keeps_labels", False) and self._shapes[place]:
-                options = getattr(loss, "_fn_kwargs", {})
-                if options.get("axis", -1) == -1:
-                    yield (
-                        self._outputs.names[place],
-                        targets[place],
-                        self._shapes[place][-1],
-                        options.get("ignore_class"),
-                    )
-
     def check(self, y: Any) -> None:
         """Look at all targets before they are used: class numbers must be those of the outputs' classes.
 
         Raises:
             ArgumentError: one isn't; a compiled step couldn't tell.
         """
+        if not self.built or y is None:
+            return
         targets = self._targets(y)
         for place, loss, *_ in self._parts:
             values, classes = targets[place], self._classes.get(place)
@@ -297,11 +282,12 @@ class CompiledLoss:
             wrong = wrong[wrong != loss.fn_kwargs.get("ignore_class")]
             if wrong.size:
                 name = self._outputs.names[place]
+                where = f" of the output {name!r}" if name else ""
                 raise ArgumentError(
-                    f"The targets{f' of the output {name!r}' if name else ''} hold the class number {wrong[0]}, but "
-                    f"there are {classes} classes, from 0 to {classes - 1}. Number the classes from 0, give the "
-                    "output more units, or name a number that doesn't count by "
-                    "SparseCategoricalCrossentropy(ignore_class=...)."
+                    f"The targets{where} hold the class number {wrong[0]}, but there are {classes} classes, "
+                    f"from 0 to {classes - 1} ({wrong.size} wrong labels in all, the first in sample "
+                    f"{_first(values, wrong[0])}). Number the classes from 0, enlarge the output, or name a "
+                    "number that does not count by SparseCategoricalCrossentropy(ignore_class=...)."
                 )
 
     def __call__(self, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
@@ -319,6 +305,10 @@ class CompiledLoss:
                 value = value * weight
             total = value if total is None else total + value
         return total
+
+
+def _first(values: np.ndarray, label: Any) -> int:
+    return int(np.argmax((values == label).reshape(len(values), -1).any(axis=1)))
 
 
 # -- metrics -----------------------------------------------------------------------------------------------

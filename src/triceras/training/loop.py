@@ -16,6 +16,7 @@ from triceras.training.feed import Feed
 
 RESIDENT_BYTES = 4 << 30  # data up to this size is kept on the device
 MOST_STEPS = 32  # steps in one dispatch
+MOST_BYTES = 64 << 20  # data of one dispatch
 LONGEST_DISPATCH = 0.1  # seconds, so that displays stay alive
 
 
@@ -90,16 +91,18 @@ class Loop:
     def _supersteps(
         self, feed: Feed, epoch: int, callbacks: CallbackList, per_execution: int
     ) -> Iterator[tuple[int, Any]]:
-        """Device-resident data; steps a dispatch grow while a dispatch stays short."""
+        """Data in memory; steps a dispatch grow while a dispatch stays short."""
         data = self._load(feed.arrays)
         order = feed.order(epoch)
         whole, rest = divmod(len(order), feed.batch_size)
         rows = order[: whole * feed.batch_size].reshape(whole, feed.batch_size)
         listening = callbacks.listens_to_batches(self.mode)
+        size = sum(a[:1].nbytes for a in tree.flatten(feed.arrays) if a is not None) * feed.batch_size
+        most = per_execution if listening else max(1, min(MOST_STEPS, MOST_BYTES // max(size, 1)))
         done, k = 0, per_execution if listening else 1
         while done < whole:
             n = min(k, whole - done)
-            index = np.zeros((max(MOST_STEPS, k), feed.batch_size), np.int32)
+            index = np.zeros((most, feed.batch_size), np.int32)
             index[:n] = rows[done : done + n]
             self._begin(callbacks, done)
             began = time.perf_counter()
@@ -107,8 +110,8 @@ class Loop:
             done += n
             yield done, logs
             took = time.perf_counter() - began
-            if not listening and k < MOST_STEPS and took < LONGEST_DISPATCH / 2:
-                k *= 2
+            if k < most and not listening and took < LONGEST_DISPATCH / 2:
+                k = min(2 * k, most)
         if rest:
             self._begin(callbacks, done)
             yield done + 1, self._many(data, order[whole * feed.batch_size :][None].astype(np.int32), 1)
@@ -118,7 +121,7 @@ class Loop:
         if self._resident is None or self._resident[0] is not arrays:
             self.check(arrays)
             self._resident = None
-            self._resident = (arrays, tree.map_structure(self._tensor, arrays))
+            self._resident = (arrays, self._many.load(arrays))
         return self._resident[1]
 
     def release(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from triceras.core.errors import ArgumentError, ArgumentTypeError, StateError
 from triceras.core.spec import KerasTensor, any_symbolic
 from triceras.engine import selection
 from triceras.training.callbacks import CallbackList, History
-from triceras.training.checks import check_labels, warn_of_nonfinite
+from triceras.training.checks import warn_of_nonfinite
 from triceras.training.feed import Feed, make_feed, split_validation, unpack_x_y_sample_weight
 from triceras.training.loop import Loop
 from triceras.variable import Variable, value_and_grad
@@ -274,7 +273,7 @@ class Trainer:
 
             for old in [k for k in loops if k[0] == mode]:
                 del loops[old]
-            check = partial(check_labels, None if mode == "predict" else self._compiled_loss)
+            check = (lambda batch: None) if mode == "predict" else self._check
             found = loops[key] = Loop(self.engine, run, self._state(mode), mode, eager, check)
         return found
 
@@ -302,11 +301,10 @@ class Trainer:
         if mode == "train" and self.optimizer is not None and not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
 
-    def _check_targets(self, *feeds: Feed) -> None:
-        """Look at targets in memory for what a compiled step couldn't tell."""
-        for feed in feeds:
-            if self._compiled_loss is not None and feed.arrays is not None:
-                self._compiled_loss.check(unpack_x_y_sample_weight(feed.arrays)[1])
+    def _check(self, batch: Any) -> None:
+        """Look at targets on the host for what a compiled step couldn't tell."""
+        if self._compiled_loss is not None and len(batch) > 1:
+            self._compiled_loss.check(batch[1])
 
     # -- the three runs ----------------------------------------------------------------------------------------------
 
@@ -392,7 +390,6 @@ class Trainer:
         frequency: Any,
     ) -> History:
         self._ensure_built(feed.peek(initial_epoch), "train")
-        self._check_targets(feed, *([] if validation is None else [validation]))
         if not isinstance(callbacks, CallbackList):
             callbacks = CallbackList(
                 callbacks,
@@ -461,7 +458,6 @@ class Trainer:
             feed = make_feed(x, y, sample_weight, batch_size=batch_size, steps=steps)
             try:
                 self._ensure_built(feed.peek(), "test")
-                self._check_targets(feed)
                 if not isinstance(callbacks, CallbackList):
                     callbacks = CallbackList(
                         callbacks,

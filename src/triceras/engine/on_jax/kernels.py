@@ -30,7 +30,7 @@ _MOST_SLICES = 64
 _MOST_GROUPS = 32
 
 
-def _on_cpu() -> bool:
+def on_cpu() -> bool:
     """Whether the code being traced is meant for the CPU."""
     device = jax.config.jax_default_device
     return (getattr(device, "platform", device) or jax.default_backend()) == "cpu"
@@ -100,7 +100,7 @@ def max_pool_general(inputs: jax.Array, pool_size: Sizes, strides: Sizes, paddin
     """Largest element of each window; the gradient goes to the first of equal ones, in row-major order."""
     pads = _pads(inputs.shape[1:-1], pool_size, strides, padding)
     lowest = -jnp.inf if jnp.issubdtype(inputs.dtype, jnp.inexact) else jnp.iinfo(inputs.dtype).min
-    if not _on_cpu() or max(pool_size) > _MOST_SLICES:
+    if not on_cpu() or max(pool_size) > _MOST_SLICES:
         return _reduce_window(inputs, lowest, lax.max, pool_size, strides, pads)
     return _pool(_max_pool, _spatial_pad(inputs, pads, lowest), pool_size, strides)
 
@@ -110,7 +110,7 @@ def average_pool_general(inputs: jax.Array, pool_size: Sizes, strides: Sizes, pa
     pads = _pads(inputs.shape[1:-1], pool_size, strides, padding)
 
     def total(x: jax.Array) -> jax.Array:
-        if not _on_cpu() or max(pool_size) > _MOST_SLICES:
+        if not on_cpu() or max(pool_size) > _MOST_SLICES:
             return _reduce_window(x, 0, lax.add, pool_size, strides, pads)
         return _pool(_sum_pool, _spatial_pad(x, pads, 0), pool_size, strides)
 
@@ -200,7 +200,7 @@ def conv_general(
     size = kernel.shape[:-2]
     pads = _pads(inputs.shape[1:-1], _span(size, dilation), strides, padding)
     depthwise = kernel.shape[-2] == 1 and math.prod(size) <= _MOST_SLICES
-    if not _on_cpu() or (groups > _MOST_GROUPS and not depthwise):
+    if not on_cpu() or (groups > _MOST_GROUPS and not depthwise):
         layout = _layout(inputs.ndim, "NC", "IO", "NC")
         return lax.conv_general_dilated(
             inputs, kernel, strides, pads, (1,) * len(size), dilation, layout, feature_group_count=groups
@@ -238,7 +238,7 @@ def conv_transpose_general(
         pads.append((span - 1 - low, span - 1 - (surplus - low)))
     flipped = jnp.flip(kernel, range(kernel.ndim - 2)).swapaxes(-1, -2)
     ones = (1,) * len(strides)
-    if _on_cpu():
+    if on_cpu():
         return _conv(inputs, flipped, ones, tuple(pads), dilation, strides)
     layout = _layout(inputs.ndim, "NC", "IO", "NC")
     return lax.conv_general_dilated(inputs, flipped, ones, pads, strides, dilation, layout)

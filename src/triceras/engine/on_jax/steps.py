@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
-from triceras.engine.contract import StateScope, state
+from triceras.engine.contract import StateScope, StepLoop, state
+from triceras.engine.on_jax.arrays import canonical
+from triceras.engine.on_jax.kernels import on_cpu
 
 
 class Compiled:
@@ -81,33 +85,70 @@ class CompiledStep(Compiled):
         return self._traced(values, args)
 
 
-class CompiledLoop(Compiled):
-    """Many calls in one dispatch: `loop(data, index, n)` runs on the batches `data[index[0]] ... data[index[n - 1]]`.
+class CompiledLoop(Compiled, StepLoop):
+    """Many steps in one dispatch. One program serves every n up to the rows of `index`, so it is compiled once.
 
-    One program serves every n up to the rows of `index`, so that it is compiled once.
-
-    Returns:
-        What the last call returned.
+    On a device with memory of its own the data is there, and a step picks its batch by index. On the CPU, picking on
+    the host into buffers that XLA reads in place is faster, and nothing has to be copied first.
     """
 
+    def load(self, arrays: Any) -> Any:
+        if on_cpu():
+            return jax.tree.map(np.asarray, arrays)
+        return jax.tree.map(jnp.asarray, arrays)
+
+    def __call__(self, data: Any, index: np.ndarray, n: int) -> Any:
+        leaves = jax.tree.leaves(data)
+        if leaves and isinstance(leaves[0], np.ndarray):
+            data = jax.tree.map(lambda a: self._picked(a, index, n), data)
+            return Compiled.__call__(self, data, None, np.int32(n))
+        return Compiled.__call__(self, data, index, np.int32(n))
+
+    def _picked(self, array: np.ndarray, index: np.ndarray, n: int) -> np.ndarray:
+        """The batches of the first n rows, in one of three buffers that take turns: at most two dispatches are at work."""
+        shape, dtype = (*index.shape, *array.shape[1:]), canonical(array.dtype)
+        ring = self._buffers.setdefault((id(array), shape), [_aligned(shape, dtype) for _ in range(3)])
+        ring.append(ring.pop(0))
+        rows = index[:n].reshape(-1)
+        target = ring[-1][:n].reshape(len(rows), *array.shape[1:])
+        if array.dtype == dtype:
+            np.take(array, rows, axis=0, out=target, mode="clip")
+        else:
+            target[...] = array[rows]
+        return ring[-1]
+
+    def _jit(self) -> None:
+        super()._jit()
+        self._buffers: dict[Any, list[np.ndarray]] = {}
+
     def _pure(self, values: list[Any], data: Any, index: Any, n: Any) -> tuple[Any, list[Any]]:
-        def step(values: list[Any], data: Any, row: Any) -> tuple[list[Any], Any]:
-            batch = jax.tree.map(lambda a: jnp.take(a, row, axis=0, mode="clip"), data)
+        def step(values: list[Any], data: Any, index: Any, i: Any) -> tuple[list[Any], Any]:
+            if index is None:
+                batch = jax.tree.map(lambda a: lax.dynamic_index_in_dim(a, i, keepdims=False), data)
+            else:
+                batch = jax.tree.map(lambda a: jnp.take(a, index[i], axis=0, mode="clip"), data)
             result, updated = self._traced(values, batch)
             return updated, jax.tree.map(_strong, result)
 
-        jaxpr, shapes = jax.make_jaxpr(step, return_shape=True)(values, data, index[0])
+        first = jnp.int32(0)
+        jaxpr, shapes = jax.make_jaxpr(step, return_shape=True)(values, data, index, first)
         tree = jax.tree.structure(shapes)
 
         def body(i: Any, carry: tuple[list[Any], Any]) -> tuple[list[Any], Any]:
-            flat = jax.core.eval_jaxpr(
-                jaxpr.jaxpr, jaxpr.consts, *jax.tree.leaves((carry[0], data, index[i]))
-            )
-            return jax.tree.unflatten(tree, flat)
+            leaves = jax.tree.leaves((carry[0], data, index, i))
+            return jax.tree.unflatten(tree, jax.core.eval_jaxpr(jaxpr.jaxpr, jaxpr.consts, *leaves))
 
         nothing = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes[1])
         values, result = lax.fori_loop(0, n, body, (values, nothing))
         return result, values
+
+
+def _aligned(shape: tuple[int, ...], dtype: Any, to: int = 64) -> np.ndarray:
+    """An uninitialised array at an address from which XLA reads in place."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    memory = np.empty(size + to, np.uint8)
+    start = -memory.ctypes.data % to
+    return memory[start : start + size].view(dtype).reshape(shape)
 
 
 def _copy(x: Any) -> Any:
