@@ -52,7 +52,7 @@ class Loop:
         return self._step(*tree.map_structure(self._tensor, batch))
 
     def _tensor(self, x: Any) -> Any:
-        return None if x is None else self.engine.make(x)
+        return x if x is None or isinstance(x, np.ndarray) else self.engine.make(x)
 
     def epoch(self, feed: Feed, epoch: int, callbacks: CallbackList, model: Any) -> dict[str, Any]:
         """All batches of an epoch; returns what the last one logged."""
