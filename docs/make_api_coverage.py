@@ -39,7 +39,6 @@ LACKING: dict[str, tuple[tuple[str, ...], str]] = {
     "mixed_precision.*.build": (("var_list",), "it is `variables`, as in the base class"),
     "optimizers.Adadelta.update_step": (("grad",), "it is `gradient`, as in the base class"),
     "optimizers.Muon.transpose_last_axis": (("X",), "it is `x`"),
-    "tree.assert_same_structure": (("check_types",), "types are always compared"),
 }
 
 DIFFERENCES = """\

@@ -87,8 +87,10 @@ def map_structure_up_to(shallow_structure: Any, func: Callable[..., Any], *struc
 
 
 @export("tree.assert_same_structure")
-def assert_same_structure(a: Any, b: Any) -> None:
-    """Raise `ArgumentError` unless two structures are nested alike."""
+def assert_same_structure(a: Any, b: Any, check_types: bool | None = None) -> None:
+    """Raise `ArgumentError` unless two structures are nested alike; with `check_types=False`, lists may match tuples."""
+    if check_types is False:
+        a, b = lists_to_tuples(a), lists_to_tuples(b)
     first, second = optree.tree_structure(a, **_OPTIONS), optree.tree_structure(b, **_OPTIONS)
     if first != second:
         raise ArgumentError(f"The two structures differ.\nFirst: {first}\nSecond: {second}")

@@ -52,6 +52,7 @@ def plot_model(
     dpi: int = 200,
     show_layer_activations: bool = False,
     show_trainable: bool = False,
+    splines: str = "ortho",
     **kwargs: Any,
 ) -> Any:
     """Draw a model's layers and how they connect.
@@ -67,7 +68,8 @@ def plot_model(
         dpi: dots an inch.
         show_layer_activations: also show activation functions.
         show_trainable: also show whether layers are trained.
-        **kwargs: `show_layer_names`-like names of older versions are refused.
+        splines: how lines run: "ortho" (around boxes, with corners), "line" or "polyline" (straight), "curved" or "spline".
+        **kwargs: none; there for compatibility.
 
     Returns:
         The picture in a notebook, otherwise None.
@@ -83,6 +85,10 @@ def plot_model(
         raise ArgumentError(f"plot_model() writes {', '.join(FORMATS)} files. Received: {str(to_file)!r}")
     if rankdir not in ("TB", "LR"):
         raise ArgumentError(f'`rankdir` must be "TB" or "LR". Received: {rankdir!r}')
+    if splines not in ("ortho", "line", "polyline", "curved", "spline"):
+        raise ArgumentError(
+            f'`splines` must be "ortho", "line", "polyline", "curved" or "spline". Received: {splines!r}'
+        )
     if not model.built:
         raise StateError(
             f"Model {model.name!r} isn't built, so its layers aren't connected yet. Build it or call it on data."
@@ -109,7 +115,7 @@ def plot_model(
 
     boxes = list(_boxes(model, describe, expand_nested, {}))
     _place(boxes, across=rankdir == "LR")
-    _draw(boxes, path, dpi, across=rankdir == "LR")
+    _draw(boxes, path, dpi, across=rankdir == "LR", splines=splines)
     if "IPython" in sys.modules and path.suffix.lower() == ".png":
         from IPython import display
 
@@ -218,12 +224,14 @@ def _crosses(line: list[tuple[float, float]], box: Box) -> bool:
     )
 
 
-def _draw(boxes: list[Box], path: Path, dpi: int, across: bool) -> None:
+def _draw(boxes: list[Box], path: Path, dpi: int, across: bool, splines: str) -> None:
     from matplotlib.figure import Figure
     from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
     from matplotlib.path import Path as Line
 
-    ways = [_way(parent, box, boxes, across) for box in boxes for parent in box.parents]
+    around = boxes if splines not in ("line", "polyline") else []
+    ways = [_way(parent, box, around, across) for box in boxes for parent in box.parents]
+    curve = [Line.MOVETO, Line.CURVE4, Line.CURVE4, Line.CURVE4]
     xs = [x for w in ways for x, _ in w] + [b.x + s * b.width / 2 for b in boxes for s in (-1, 1)]
     ys = [y for w in ways for _, y in w] + [b.y + s * b.height / 2 for b in boxes for s in (-1, 1)]
     left, right, top, bottom = min(xs) - 0.3, max(xs) + 0.3, min(ys) - 0.3, max(ys) + 0.3
@@ -235,7 +243,13 @@ def _draw(boxes: list[Box], path: Path, dpi: int, across: bool) -> None:
     axis.axis("off")
     for way in ways:
         axis.add_patch(
-            FancyArrowPatch(path=Line(way), arrowstyle="-|>", mutation_scale=10, color="#555555", lw=1)
+            FancyArrowPatch(
+                path=Line(way, curve if len(way) == 4 and splines != "ortho" else None),
+                arrowstyle="-|>",
+                mutation_scale=10,
+                color="#555555",
+                lw=1,
+            )
         )
     for box in boxes:
         corner = (box.x - box.width / 2, box.y - box.height / 2)
