@@ -315,3 +315,31 @@ def test_batch_normalization_state_moves_in_supersteps() -> None:
     model.fit(X + 5, Y, batch_size=8, epochs=20, verbose=0)
     mean = model.layers[0].moving_mean.numpy()
     np.testing.assert_allclose(mean, (X + 5).mean(axis=0), rtol=0.2)
+
+
+def test_layers_added_after_compile_are_trained() -> None:
+    model = keras.Sequential([layers.Input(shape=(6,)), layers.Dense(4)])
+    model.compile("sgd", "mse")
+    model.fit(X, X[:, :4], verbose=0)
+    model.add(layers.Dense(2))
+    model.compile("sgd", "mse")
+    before = model.layers[-1].kernel.numpy()
+    model.fit(X, X[:, :2], verbose=0)
+    assert not np.array_equal(before, model.layers[-1].kernel.numpy())
+
+
+def test_data_is_not_held_after_training() -> None:
+    import gc
+    import weakref
+
+    class Array(np.ndarray):
+        """Unlike plain arrays, these can be referred to weakly."""
+
+    model = classifier()
+    data = np.array(X).view(Array)
+    held = weakref.ref(data)
+    model.fit(data, Y, validation_split=0.1, verbose=0)
+    model.evaluate(data, Y, verbose=0)
+    del data
+    gc.collect()
+    assert held() is None

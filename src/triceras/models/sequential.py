@@ -91,7 +91,7 @@ class Sequential(Model):
         return layer
 
     def _rebuild(self) -> None:
-        self.__dict__.pop("_loops", None)
+        self._loops = {}
         if len(self._stack) > 1 and isinstance(self._stack[0], InputLayer):
             self._connect_stack(self._stack[0].output)
         else:

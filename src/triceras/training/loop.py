@@ -124,8 +124,8 @@ class Loop:
             self._resident = (arrays, self._many.load(arrays))
         return self._resident[1]
 
-    def release(self) -> None:
-        """Forget the data on the device."""
+    def close(self) -> None:
+        """Forget the data."""
         self._resident = None
 
     def collect(self, feed: Feed, callbacks: CallbackList, model: Any) -> Any:

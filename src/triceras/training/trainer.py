@@ -353,7 +353,7 @@ class Trainer:
         """
         self._require_compiled("fit")
         if not self.engine.differentiates:
-            value_and_grad_error(self.engine)
+            self.engine.value_and_grad(lambda: None, [])  # raises, and says what to do
         epochs = _capped(epochs, config.max_epochs(), initial_epoch)
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = split_validation((x, y, sample_weight), validation_split)
@@ -375,9 +375,9 @@ class Trainer:
             try:
                 return self._fit(feed, validation, epochs, initial_epoch, verbose, callbacks, validation_freq)
             finally:
-                feed.close()
-                if validation is not None:
-                    validation.close()
+                for part in (feed, validation, *self._loops.values()):
+                    if part is not None:
+                        part.close()
 
     def _fit(
         self,
@@ -470,6 +470,8 @@ class Trainer:
                 results = self._evaluate(feed, callbacks)
             finally:
                 feed.close()
+                for loop in self._loops.values():
+                    loop.close()
         if return_dict:
             return results
         return self._listed(results)
@@ -559,11 +561,6 @@ class Trainer:
         if return_dict:
             return logs
         return self._listed(logs)
-
-
-def value_and_grad_error(engine: Any) -> None:
-    """Raise the engine's own error for training on an engine without gradients."""
-    engine.value_and_grad(lambda: None, [])
 
 
 def _one_batch(x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None) -> Any:

@@ -93,6 +93,7 @@ class CompiledLoop(Compiled, StepLoop):
     """
 
     def load(self, arrays: Any) -> Any:
+        self._buffers.clear()
         if on_cpu():
             return jax.tree.map(np.asarray, arrays)
         return jax.tree.map(jnp.asarray, arrays)
