@@ -317,6 +317,13 @@ def test_batch_normalization_state_moves_in_supersteps() -> None:
     np.testing.assert_allclose(mean, (X + 5).mean(axis=0), rtol=0.2)
 
 
+def test_a_run_that_failed_leaves_no_trace() -> None:
+    model = classifier()
+    with pytest.raises(ValueError, match="one-hot"):
+        model.fit(X, ONE_HOT, verbose=0)
+    assert 0 <= model.fit(X, Y, verbose=0).history["accuracy"][0] <= 1
+
+
 def test_layers_added_after_compile_are_trained() -> None:
     model = keras.Sequential([layers.Input(shape=(6,)), layers.Dense(4)])
     model.compile("sgd", "mse")

@@ -14,7 +14,14 @@ import numpy as np
 from triceras import activations, dtype_policies, initializers, regularizers
 from triceras.core import tree
 from triceras.core.dtypes import is_float_dtype, standardize_dtype
-from triceras.core.errors import ArgumentError, ArgumentTypeError, ShapeError, StateError, shown
+from triceras.core.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    ShapeError,
+    StateError,
+    SymbolicValueError,
+    shown,
+)
 from triceras.core.masks import attached as attached_masks
 from triceras.core.masks import get_mask, set_mask
 from triceras.core.registry import export, path_of
@@ -579,6 +586,8 @@ class Layer(Operation):
         ):
             return x
         dtype = standardize_dtype(x.dtype)
+        if dtype == "string":
+            raise ArgumentTypeError(f"Layer {self.path!r} takes numbers. Received strings: {shown(x, 80)}")
         cast = (
             self.compute_dtype
             if self.autocast and is_float_dtype(dtype) and is_float_dtype(self.compute_dtype)
@@ -713,9 +722,14 @@ class Layer(Operation):
         with recording(False):
             try:
                 outputs = self.call(*args, **kwargs)
-            except (TypeError, AttributeError, ValueError):
+            except (TypeError, AttributeError, ValueError) as problem:
                 # the body needs values or fully known sizes: let the engine evaluate it abstractly
-                outputs = infer(self.call, args, kwargs)
+                try:
+                    outputs = infer(self.call, args, kwargs)
+                except Exception as error:
+                    if isinstance(problem, SymbolicValueError):  # it says what to do
+                        raise problem from error
+                    raise
         inputs = {id(x) for x in tree.flatten((args, kwargs))}
         return tree.map_structure(
             lambda x: KerasTensor(x.shape, x.dtype) if isinstance(x, KerasTensor) and id(x) in inputs else x,
@@ -788,7 +802,9 @@ class Layer(Operation):
         """
         own = sorted(self._own_variables, key=lambda v: not v.trainable)
         if len(store) != len(own):
-            expected = ", ".join(f"{v.name} {v.shape}" for v in own) if self.built else "none, for it isn't built"
+            expected = (
+                ", ".join(f"{v.name} {v.shape}" for v in own) if self.built else "none, for it isn't built"
+            )
             raise ArgumentError(f"expected {len(own)} weights ({expected}), the file holds {len(store)}.")
         for i, v in enumerate(own):
             v.assign(store[str(i)])

@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from triceras.core import config, dtypes, tree
-from triceras.core.errors import EngineError, TricerasError, shown
+from triceras.core.errors import ArgumentTypeError, EngineError, TricerasError, shown
 from triceras.core.registry import export
 from triceras.core.scope import unique_name
 from triceras.core.spec import KerasTensor, recording
@@ -435,6 +435,8 @@ def _tensor(engine: Engine, value: Any, dtype: str | None) -> Any:
             stacked = OPS["stack"].slow([list(value)], {"axis": 0})
             return engine.cast(stacked, dtype) if dtype else stacked
         value = _array(value)
+    if isinstance(value, (str, np.ndarray)) and np.asarray(value).dtype.kind in "OSU":
+        raise ArgumentTypeError(f"Tensors hold numbers. Received text or objects: {shown(value, 80)}")
     return engine.make(value, dtype)
 
 

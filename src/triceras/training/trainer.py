@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from triceras.core import config, tree
-from triceras.core.errors import ArgumentError, ArgumentTypeError, StateError
+from triceras.core.errors import ArgumentError, ArgumentTypeError, StateError, TricerasError
 from triceras.core.spec import KerasTensor, any_symbolic
 from triceras.engine import selection
 from triceras.training.callbacks import CallbackList, History
@@ -301,6 +301,13 @@ class Trainer:
         if mode == "train" and self.optimizer is not None and not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
 
+    def _forget_targets(self) -> None:
+        """After data that didn't fit: what its shapes said about losses and metrics doesn't hold for the next data."""
+        for part in (self._compiled_loss, self._compiled_metrics):
+            if part is not None:
+                part.built = False
+        self._loops.clear()
+
     def _check(self, batch: Any) -> None:
         """Look at targets on the host for what a compiled step couldn't tell."""
         if self._compiled_loss is not None and len(batch) > 1:
@@ -374,6 +381,9 @@ class Trainer:
             self.stop_training = False
             try:
                 return self._fit(feed, validation, epochs, initial_epoch, verbose, callbacks, validation_freq)
+            except TricerasError:
+                self._forget_targets()
+                raise
             finally:
                 for part in (feed, validation, *self._loops.values()):
                     if part is not None:
@@ -468,6 +478,9 @@ class Trainer:
                         steps=feed.steps,
                     )
                 results = self._evaluate(feed, callbacks)
+            except TricerasError:
+                self._forget_targets()
+                raise
             finally:
                 feed.close()
                 for loop in self._loops.values():
@@ -593,4 +606,6 @@ def _is_due(epoch: int, frequency: int | Sequence[int]) -> bool:
 def _capped(epochs: int, most: int | None, initial: int) -> int:
     if not isinstance(epochs, (int, np.integer)):
         raise ArgumentTypeError(f"`epochs` must be an integer. Received: {epochs!r}")
+    if epochs < 0:
+        raise ArgumentError(f"`epochs` can't be negative. Received: {epochs}")
     return int(epochs) if most is None else min(int(epochs), initial + most)
