@@ -16,6 +16,7 @@ from triceras.training.feed import Feed
 
 RESIDENT_BYTES = 4 << 30  # data up to this size is kept on the device
 MOST_STEPS = 32  # steps in one dispatch
+AHEAD = 4  # batches of a prediction that may be under way
 MOST_BYTES = 64 << 20  # data of one dispatch
 LONGEST_DISPATCH = 0.1  # seconds, so that displays stay alive
 
@@ -141,8 +142,8 @@ class Loop:
                 outputs = tree.map_structure(self.engine.to_numpy, structure)
                 callbacks.on_predict_batch_end(done, {"outputs": outputs})
             else:
-                if done:
-                    self.engine.synchronize(parts[-2])
+                if done >= AHEAD:
+                    self.engine.synchronize(parts[-AHEAD])
                 callbacks.on_dispatch(self.mode, done + 1, feed.steps, dict)
         columns = [
             np.concatenate([self.engine.to_numpy(x) for x in column]) for column in zip(*parts, strict=True)
