@@ -39,7 +39,7 @@ class name_scope:  # noqa: N801 - a context manager with the reference's name
         if not isinstance(name, str) or "/" in name:
             raise ArgumentError(f"`name` must be a string without '/'. Received: {name!r}")
         self.name = name
-        self._override, self._caller, self._deduplicate = override_parent, caller, deduplicate
+        self._override = override_parent
 
     def __enter__(self) -> name_scope:
         stack = (

@@ -144,19 +144,19 @@ def is_interactive_logging_enabled() -> bool:
 
 @export("config.enable_traceback_filtering")
 def enable_traceback_filtering() -> None:
-    """Hide Triceras' own frames in tracebacks (the default)."""
+    """Accepted for compatibility: this version shows every frame whatever is set."""
     _settings["traceback_filtering"] = True
 
 
 @export("config.disable_traceback_filtering")
 def disable_traceback_filtering() -> None:
-    """Show every frame in tracebacks."""
+    """Accepted for compatibility: this version shows every frame whatever is set."""
     _settings["traceback_filtering"] = False
 
 
 @export("config.is_traceback_filtering_enabled")
 def is_traceback_filtering_enabled() -> bool:
-    """Whether Triceras' own frames are hidden in tracebacks."""
+    """What was set last; this version shows every frame whatever it is."""
     return _settings["traceback_filtering"]
 
 

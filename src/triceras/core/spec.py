@@ -81,7 +81,6 @@ class KerasTensor:
     __slots__ = (
         "__weakref__",
         "_name",
-        "_triceras_mask",
         "dtype",
         "history",
         "ragged",
@@ -109,7 +108,6 @@ class KerasTensor:
         self.record_history = record_history
         self.history: tuple[Node, int] | None = None
         self._name = name
-        self._triceras_mask: Any = None
 
     @property
     def name(self) -> str:

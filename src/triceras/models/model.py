@@ -38,9 +38,6 @@ class Model(Trainer, Layer):
             cls = Functional
         return super().__new__(cls, *args, **kwargs)
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if args or "inputs" in kwargs:
             names = ("inputs", "outputs", "name")

@@ -56,9 +56,8 @@ class Operation(Configurable):
     @property
     def input(self) -> Any:
         """The symbolic tensors of its only call."""
-        return self._single_node("input").args[0] if len(self._single_node("input").args) == 1 else list(
-            self._single_node("input").inputs
-        )
+        node = self._single_node("input")
+        return node.args[0] if len(node.args) == 1 else list(node.inputs)
 
     @property
     def output(self) -> Any:
