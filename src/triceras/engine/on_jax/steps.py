@@ -27,6 +27,7 @@ class Compiled:
 
     def __init__(self, fn: Callable[..., Any], variables: Sequence[Any], donate: bool) -> None:
         self.fn, self.variables, self.donate = fn, list(variables), donate
+        self.traces = 0
         self._jit()
 
     def _jit(self) -> None:
@@ -52,6 +53,7 @@ class Compiled:
 
     def _traced(self, values: list[Any], args: Sequence[Any]) -> tuple[Any, list[Any]]:
         """The function's result and all variables' values after it."""
+        self.traces += 1
         scope = StateScope(self.variables, values)
         with state(scope):
             result = self.fn(*args)
