@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from triceras.core import dtypes
-from triceras.core.errors import ArgumentError, FileFormatError, ShapeError
+from triceras.core.errors import ArgumentError, EngineError, FileFormatError, ShapeError, StateError
 from triceras.core.registry import export
 from triceras.core.scope import Local, unique_name
 from triceras.core.spec import standardize_shape
@@ -74,7 +74,7 @@ class Variable:
     """
 
     __slots__ = (
-        "__weakref__", "_autocast", "_dtype", "_regularizer", "_trainable", "aggregation", "constraint", "engine", "exposed",
+        "__weakref__", "_autocast", "_declared", "_dtype", "_regularizer", "_trainable", "aggregation", "constraint", "engine", "exposed",
         "held", "layout", "name", "overwrite_with_gradient", "path", "shape", "synchronization",
     )  # fmt: skip
     __array_priority__ = 1000
@@ -138,14 +138,15 @@ class Variable:
                 if is_data
                 else (int if array.dtype.kind in "iu" else bool if array.dtype == bool else None)
             )
-        self.held = self.engine.hold(np.asarray(array, dtype=dtypes.standardize_dtype(dtype)))
+        self._declared = dtypes.standardize_dtype(dtype)
+        self.held = self.engine.hold(np.asarray(array, dtype=self._declared), self._trainable)
         if shape is not None and tuple(shape) != tuple(array.shape):
             raise ShapeError(
                 f"Variable {self.path!r}: the initial value has shape {array.shape}, expected {tuple(shape)}."
             )
         self.exposed = False  # whether somebody outside may hold the tensor, so that it can't be overwritten
         self.shape: tuple[int, ...] = tuple(array.shape)
-        self._dtype = dtypes.standardize_dtype(self.held.dtype)
+        self._dtype = self.engine.canonical(self._declared)
 
     # -- reading and writing -----------------------------------------------------------------------------------------
 
@@ -155,14 +156,14 @@ class Variable:
         scope = state.get()
         if scope is None:
             self.exposed = True
-            return self.held
+            return self.engine.read(self.held)
         return scope.read(self)
 
     @raw.setter
     def raw(self, value: Any) -> None:
         scope = state.get()
         if scope is None:
-            self.held, self.exposed = value, True
+            self.held, self.exposed = self.engine.store(self.held, value), True
         else:
             scope.write(self, value)
 
@@ -218,20 +219,41 @@ class Variable:
             value = value.__triceras_tensor__()
         owner = selection.engine_of(type(value))
         if owner is self.engine:
-            return value if value.dtype == self._dtype else owner.cast(value, self._dtype)
+            same = dtypes.standardize_dtype(value.dtype) == self._dtype
+            return value if same else owner.cast(value, self._dtype)
         if owner is not None:
             value = owner.to_numpy(value)
         return self.engine.make(value, self._dtype)
 
-    def move(self, engine: Engine) -> None:
-        """Hold the value in another engine."""
-        if engine is not self.engine:
-            self.held, self.engine = engine.hold(self.numpy()), engine
+    @property
+    def device(self) -> str:
+        """Where the value is, such as "cpu:0"."""
+        return self.engine.device_of(self.engine.read(self.held))
+
+    def move(self, engine: Engine, device: str | None = None) -> None:
+        """Hold the value in another engine, or on another of its devices.
+
+        Raises:
+            StateError: a step is being traced.
+        """
+        if engine is self.engine and (device is None or device == self.device):
+            return
+        if state.get() is not None:
+            raise StateError(
+                f"Variable {self.path!r} can't move from {self.engine} to {engine} inside a step. Move the model "
+                "before or after it."
+            )
+        # through the host's memory: between CPUs that is a view and one copy, so nothing would be gained by DLPack
+        array = self.engine.to_numpy(self.engine.read(self.held)).astype(self._declared, copy=False)
+        with selection.running(engine, device):
+            self.held = engine.hold(array, self._trainable)
+        self.engine, self._dtype, self.exposed = engine, engine.canonical(self._declared), False
 
     def numpy(self) -> np.ndarray:
         """A copy of the value as a NumPy array."""
         scope = state.get()
-        return np.array(self.engine.to_numpy(self.held if scope is None else scope.read(self)))
+        value = self.engine.read(self.held) if scope is None else scope.read(self)
+        return np.array(self.engine.to_numpy(value))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         array = self.numpy()
@@ -323,7 +345,21 @@ def value_and_grad(
     >>> float(value), float(grads[0])
     (9.0, 6.0)
     """
-    return selection.current().value_and_grad(fn, list(variables), has_aux)
+    variables = list(variables)
+    engines = {v.engine for v in variables} or {selection.current()}
+    if len(engines) > 1:
+        where = ", ".join(f"{v.path}: {v.engine}" for v in variables)
+        raise EngineError(f"value_and_grad() needs variables of one engine. Received {where}.")
+    engine = engines.pop()
+    run = engine.value_and_grad(fn, variables, has_aux)
+    if engine is selection.current():
+        return run
+
+    def run_there(*args: Any, **kwargs: Any) -> Any:
+        with selection.running(engine):
+            return run(*args, **kwargs)
+
+    return run_there
 
 
 def assign_where(condition: Any, action: Callable[[], Any]) -> None:

@@ -33,7 +33,7 @@ GAPS: dict[tuple[str, str, str], str] = {
     ("gradient", "", "segment_prod"): "JAX has no gradient of scatter-multiply",
 }
 
-ENGINES = [name for name in ("jax", "numpy") if selection.installed(name)]
+ENGINES = [name for name in selection.MODULES if selection.installed(name)]
 TABLES = sorted(Path(__file__).parent.glob("cases_*.py"))
 API = Path(__file__).parents[2].parent / "shared" / "api" / "keras-3.15.1.json"
 

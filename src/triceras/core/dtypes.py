@@ -49,6 +49,9 @@ _PYTHON = {bool: "bool", int: "int32", float: "float32", complex: "complex64", s
 _WEAK = {bool: "bool", int: "int", float: "float", complex: "complex64"}
 
 
+_known: dict[Any, str] = {}  # names of the libraries' dtype objects
+
+
 @cache
 def _from_text(text: str) -> str:
     for name in (text, text.rpartition(".")[2]):  # "torch.float32" and the like
@@ -67,6 +70,10 @@ def standardize_dtype(dtype: Any) -> str:
     """
     if type(dtype) is str:
         return dtype if dtype in ALL else _PYTHON.get(dtype) or _from_text(dtype)
+    try:
+        return _known[dtype]
+    except (KeyError, TypeError):
+        pass
     if dtype is None:
         return config.floatx()
     try:
@@ -78,7 +85,12 @@ def standardize_dtype(dtype: Any) -> str:
     name = getattr(dtype, "name", None) or getattr(dtype, "__name__", None) or str(dtype)
     if name not in ALL and isinstance(name, str) and (name.startswith("str") or name == "object_"):
         return "string"
-    return _from_text(str(name))
+    found = _from_text(str(name))
+    try:
+        _known[dtype] = found
+    except TypeError:  # not hashable
+        pass
+    return found
 
 
 @export("backend.is_float_dtype")

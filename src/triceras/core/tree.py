@@ -43,6 +43,16 @@ def flatten(structure: Any) -> list[Any]:
     return optree.tree_leaves(structure, **_OPTIONS)
 
 
+def split(structure: Any) -> tuple[list[Any], Any]:
+    """The leaves, and what is needed to `join` them again (it can be hashed and compared)."""
+    return optree.tree_flatten(structure, **_OPTIONS)
+
+
+def join(skeleton: Any, leaves: Any) -> Any:
+    """The structure with that skeleton around leaves."""
+    return optree.tree_unflatten(skeleton, leaves)
+
+
 @export("tree.flatten_with_path")
 def flatten_with_path(structure: Any) -> list[tuple[tuple[Any, ...], Any]]:
     """All leaves with their paths.

@@ -8,7 +8,8 @@ transformations with `StateScope`; see `on_numpy` for the smallest complete engi
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ class StateScope:
         if self.parent is not None:
             return self.parent.read(variable)
         self.unlisted[id(variable)] = variable
-        return variable.held
+        return variable.engine.read(variable.held)
 
     def write(self, variable: Any, value: Any) -> None:
         """Give the variable a new value here; it leaves the scope with `collect`."""
@@ -82,15 +83,30 @@ class StepLoop:
 
 
 class Engine(ABC):
-    """A library that computes, behind one contract."""
+    """A library that computes, behind one contract. It is shown as its name and equals it."""
 
     name: str
     library: str
     differentiates = True
-    takes_numbers = False  # whether natives take Python numbers beside tensors, weakly typed
+    takes_numbers: Container[str] = ()  # natives that take Python numbers beside tensors, weakly typed
     # pairs of sizes tried for unknown dimensions in shape inference; a size may be (that of a first axis, of others)
     probes: tuple[tuple[Any, Any], ...] = ((240, 720),)
     natives: dict[str, Callable[..., Any]]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __repr__(self) -> str:
+        return repr(self.name)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or self.name == other
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __reduce__(self) -> str:
+        return "ENGINE"  # the one of its module, for copies and pickles
 
     @abstractmethod
     def owns(self, kind: type) -> bool:
@@ -101,8 +117,28 @@ class Engine(ABC):
         """A tensor from a NumPy array, Python numbers or an own tensor, cast to `dtype` if given."""
 
     @abstractmethod
-    def hold(self, value: np.ndarray) -> Any:
-        """A concrete tensor for a variable, also when called while tracing."""
+    def hold(self, value: np.ndarray, trainable: bool = False) -> Any:
+        """What a variable keeps, with a copy of this value; concrete also when called while tracing."""
+
+    def read(self, held: Any) -> Any:
+        """The tensor in what a variable keeps."""
+        return held
+
+    def store(self, held: Any, value: Any) -> Any:
+        """What a variable keeps after it was assigned a tensor."""
+        return value
+
+    def canonical(self, dtype: str) -> str:
+        """The dtype that the library has for a name; 64-bit or unsigned ones may become others."""
+        return dtype
+
+    def attribute(self, owner: Any, name: str) -> Any:
+        """What a layer or variable offers to the library's own programs beside its public names.
+
+        Raises:
+            AttributeError: there is no such thing.
+        """
+        raise AttributeError(f"{type(owner).__name__!r} object has no attribute {name!r}")
 
     @abstractmethod
     def to_numpy(self, x: Any) -> np.ndarray:
@@ -137,6 +173,24 @@ class Engine(ABC):
     def compile_loop(self, fn: Callable[..., Any], variables: Sequence[Any], donate: bool = True) -> StepLoop:
         """Many steps over data in memory. Engines that can do them in one dispatch have a loop of their own."""
         return StepLoop(self.compile(fn, variables, donate))
+
+    def upload(self, array: np.ndarray) -> Any:
+        """A batch's array as a tensor; the transfer may go on while the host does other things."""
+        return self.make(array)
+
+    # -- devices -----------------------------------------------------------------------------------------------------
+
+    def devices(self) -> list[str]:
+        """Names of the devices, such as "gpu:0" and "cpu:0"; the first is used unless another is asked for."""
+        return ["cpu:0"]
+
+    def on(self, device: str) -> AbstractContextManager[Any]:
+        """A `with` block in which tensors are made, and steps run, on one of `devices()`."""
+        return nullcontext()
+
+    def device_of(self, x: Any) -> str:
+        """The name of the device on which a tensor is."""
+        return "cpu:0"
 
     def adapted(self, run: Callable[..., Any]) -> Callable[..., Any]:
         """A native, or an op's generic body, as this engine runs it."""

@@ -6,6 +6,8 @@ import importlib
 import importlib.util
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from triceras.core import config
@@ -14,15 +16,16 @@ from triceras.core.registry import export
 from triceras.core.scope import Local
 from triceras.engine.contract import Engine
 
-MODULES = {"jax": "triceras.engine.on_jax", "numpy": "triceras.engine.on_numpy"}
-LIBRARIES = {"jax": "jax", "numpy": "numpy"}
 PREFERENCE = ("jax", "torch", "tensorflow", "numpy")
+MODULES = {name: f"triceras.engine.on_{name}" for name in PREFERENCE}
+LIBRARIES = {name: name for name in PREFERENCE}
 
 _loaded: dict[str, Engine] = {}
 _by_type: dict[type, Engine | None] = {}
 _lock = threading.RLock()
 _default: Engine | None = None
 _active: Local[Engine | None] = Local("engine", None)
+placement: Local[str | None] = Local("device", None)  # the device of the innermost block; None for the engine's default
 
 
 def installed(name: str) -> bool:
@@ -40,8 +43,7 @@ def get(name: str) -> Engine:
     engine = _loaded.get(name)
     if engine is None:
         if name not in MODULES:
-            later = " It is planned, but not part of this version yet." if name in PREFERENCE else ""
-            raise NotFoundError(f"Unknown engine {name!r}.{later} Engines are: {', '.join(MODULES)}.")
+            raise NotFoundError(f"Unknown engine {name!r}. Engines are: {', '.join(MODULES)}.")
         if not installed(name):
             raise EngineMissingError(
                 f"The engine {name!r} needs the library `{LIBRARIES[name]}`, which isn't installed. "
@@ -92,7 +94,7 @@ class use_engine:  # noqa: N801 - reads as a statement
     """Choose the active engine, for good (as a statement) or for a block (with `with`).
 
     Args:
-        name: "jax" or "numpy".
+        name: "jax", "torch", "tensorflow" or "numpy".
 
     >>> with use_engine("numpy"):
     ...     backend()
@@ -117,9 +119,53 @@ class use_engine:  # noqa: N801 - reads as a statement
             _default = self._before
 
 
-def running(engine: Engine) -> Any:
-    """A `with` block in which an engine is active, whatever the process's default."""
-    return _active(engine)
+def running(engine: Engine, device: str | None = None) -> Any:
+    """A `with` block in which an engine is active, whatever the process's default, perhaps on a certain device.
+
+    Raises:
+        NotFoundError: the engine has no such device.
+    """
+    device = device or placement.get()
+    return _active(engine) if device is None else _placed(engine, device_name(engine, device))
+
+
+@contextmanager
+def _placed(engine: Engine, device: str) -> Iterator[Engine]:
+    with _active(engine), placement(device), engine.on(device):
+        yield engine
+
+
+def device_name(engine: Engine, device: str) -> str:
+    """A device's name in the form of `engine.devices()`; "gpu" is "gpu:0", and "cuda" means "gpu".
+
+    Raises:
+        NotFoundError: the engine has no such device.
+    """
+    kind, _, number = str(device).lower().partition(":")
+    name = f"{'gpu' if kind == 'cuda' else kind}:{number or 0}"
+    if name not in engine.devices():
+        raise NotFoundError(
+            f"The engine {engine} has no device {device!r}. Its devices are: {', '.join(engine.devices())}."
+        )
+    return name
+
+
+@export("device")
+def device(device_name: str) -> Any:
+    """A `with` block in which layers keep their weights on a device, and tensors are made there.
+
+    Args:
+        device_name: such as "cpu:0" or "gpu:0".
+
+    Raises:
+        NotFoundError: the active engine has no such device; it lists those that are there.
+
+    >>> from triceras import layers
+    >>> with device("cpu:0"):
+    ...     layers.Dense(2).device
+    'cpu:0'
+    """
+    return running(current(), device_name)
 
 
 @export("config.backend", "backend.backend")

@@ -17,6 +17,7 @@ from triceras.core.dtypes import is_float_dtype, standardize_dtype
 from triceras.core.errors import (
     ArgumentError,
     ArgumentTypeError,
+    EngineError,
     ShapeError,
     StateError,
     SymbolicValueError,
@@ -28,8 +29,9 @@ from triceras.core.registry import export, path_of
 from triceras.core.scope import Local
 from triceras.core.spec import KerasTensor, any_symbolic, recording
 from triceras.engine import selection
-from triceras.engine.contract import StateScope, state
+from triceras.engine.contract import Engine, StateScope, state
 from triceras.layers.input_spec import check_inputs
+from triceras.moving import Move
 from triceras.ops.infer import infer
 from triceras.ops.operation import Operation, is_symbolic
 from triceras.random import SeedGenerator
@@ -133,7 +135,7 @@ class Layer(Operation):
         self._building = False
         self._called = False  # sublayers may be built in the first call, under this layer's name
         self.input_spec: Any = None
-        self.engine = selection.current()
+        self.engine, self.device = selection.current(), selection.placement.get()
         self._own_variables: list[Variable] = []
         self._losses: list[Any] = []
         self._losses_pass: Pass | None = None  # the pass in which they were added
@@ -276,6 +278,48 @@ class Layer(Operation):
         """Where the layer stands: names of the enclosing layers and its own, joined by "/"."""
         return self._path or self.name
 
+    # -- engines -----------------------------------------------------------------------------------------------------
+
+    def to(self, target: str | None = None, device: str | None = None) -> Layer:
+        """Move to another engine or device, in place: weights, random state, and all that layers inside keep.
+
+        A model takes its optimizer and its metrics along, and goes on training from where it is.
+
+        Args:
+            target: an engine ("jax", "torch", "tensorflow", "numpy") or a device ("cpu:0", "gpu:0").
+            device: a device of that engine; its default if not given.
+
+        Returns:
+            The layer itself.
+
+        Raises:
+            NotFoundError: there is no such engine or device.
+            EngineMissingError: the engine's library isn't installed.
+
+        >>> layer = Layer().to("numpy")
+        >>> layer.engine
+        'numpy'
+        """
+        if target is None and device is None:
+            raise ArgumentError('Say where to: to("torch"), to("gpu:0") or to("torch", device="gpu:0").')
+        engine = self.engine
+        if isinstance(target, str) and target.partition(":")[0].lower() in ("cpu", "gpu", "cuda"):
+            target, device = None, target
+        if target is not None:
+            engine = selection.get(str(target))
+        if device is not None:
+            device = selection.device_name(engine, device)
+        Move(engine, device).visit(self)
+        return self
+
+    def _settle(self, engine: Engine, device: str | None) -> None:
+        self.engine, self.device = engine, device
+        self._losses.clear()
+
+    def _home(self) -> Any:
+        """A `with` block in which the layer's engine is active, on the layer's device."""
+        return selection.running(self.engine, self.device)
+
     # -- dtypes ------------------------------------------------------------------------------------------------------
 
     @property
@@ -351,7 +395,7 @@ class Layer(Operation):
             )
         if initializer is None:
             initializer = "glorot_uniform" if is_float_dtype(dtype) else "zeros"
-        with selection.running(self.engine):
+        with self._home():
             variable = Variable(
                 initializers.get(initializer),
                 shape=shape,
@@ -493,8 +537,13 @@ class Layer(Operation):
             raise StateError(
                 f"{type(self).__name__}.__init__() doesn't call super().__init__(); add that call first."
             )
-        if selection.current() is not self.engine and state.get() is None:
-            with selection.running(self.engine):
+        if selection.current() is not self.engine or self.device not in (None, selection.placement.get()):
+            if selection.current() is not self.engine and (current_pass.get() or state.get()):
+                raise EngineError(
+                    f"Layer {self.path!r} belongs to the engine {self.engine}, and is called inside a computation on "
+                    f"{selection.current()}. Move it there: layer.to({selection.current()!r})."
+                )
+            with self._home():
                 return self._call_here(args, kwargs)
         return self._call_here(args, kwargs)
 
@@ -575,7 +624,7 @@ class Layer(Operation):
     def _is_ready(self, x: Any) -> bool:
         return (
             type(x) is KerasTensor or selection.engine_of(type(x)) is self.engine
-        ) and x.dtype == self.compute_dtype
+        ) and standardize_dtype(x.dtype) == self.compute_dtype
 
     def _convert_one(self, x: Any) -> Any:
         if (
@@ -700,7 +749,7 @@ class Layer(Operation):
             for v in (*trainable_variables, *non_trainable_variables)
         ]
         scope = StateScope([*trained, *other], unwrap, state.get() or StateScope((), ()))
-        with selection.running(self.engine), state(scope):
+        with self._home(), state(scope):
             outputs = self(*args, **kwargs)
             losses = self.losses if return_losses else None
             updated = [scope.read(v) for v in other]
@@ -742,7 +791,7 @@ class Layer(Operation):
     def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
         """The outputs' shape for inputs of the given shape."""
         specs = tree.map_shape_structure(lambda s: KerasTensor(s, self.compute_dtype), (args, kwargs))
-        with recording(False), selection.running(self.engine):
+        with recording(False), self._home():
             outputs = self(*specs[0], **{k.removesuffix("_shape"): v for k, v in specs[1].items()})
         return tree.map_structure(lambda x: tuple(x.shape), outputs)
 
@@ -828,7 +877,7 @@ def _building(build: Callable[..., None]) -> Callable[..., None]:
         bound = signature.bind(self, *args, **kwargs)
         self._building = True
         try:
-            with selection.running(self.engine), name_scope(self.name):
+            with self._home(), name_scope(self.name):
                 self._path = "/".join(name_stack.get())
                 build(self, *args, **kwargs)
         finally:

@@ -28,7 +28,7 @@ from triceras.core.spec import KerasTensor, recording
 from triceras.engine import selection
 from triceras.engine.contract import Engine
 from triceras.ops.infer import infer
-from triceras.ops.operation import Operation, is_symbolic
+from triceras.ops.operation import Operation, constant, is_symbolic
 
 Tensor = Any
 Tensors = Sequence[Any]
@@ -175,18 +175,14 @@ class Op:
                     kinds += map(_kind, value) if name in self.lists else [_kind(value)]
             target = self.promote(tuple(kinds)) if kinds else None
         # a native may take Python numbers beside a tensor as they are, which costs least
-        beside = (
-            engine.takes_numbers
-            and self.name in engine.natives
-            and any(type(v) not in _PLAIN for v in values)
-        )
+        beside = self.name in engine.takes_numbers and any(type(v) not in _PLAIN for v in values)
         converters = []
         for name, value in zip(self.tensors, values, strict=True):
             dtype = target if name in self.promoted else None
             owned = selection.engine_of(type(value)) is engine
             if (
                 value is None
-                or (owned and dtype in (None, value.dtype))
+                or (owned and dtype in (None, dtypes.standardize_dtype(value.dtype)))
                 or (beside and type(value) in NUMBERS)
             ):
                 converters.append(None)
@@ -231,7 +227,7 @@ class Op:
                 kept -= 1
                 if values[kept] is not None:
                     fixed[self.tensors[kept]] = values[kept]
-            OpCall(self, fixed | statics)._record(tuple(values[:kept]), {}, outputs)
+            OpCall(self, tree.map_structure(constant, fixed | statics))._record(tuple(values[:kept]), {}, outputs)
         return outputs
 
     def _configured(self, name: str, value: Any) -> bool:
@@ -428,6 +424,12 @@ def _tensor(engine: Engine, value: Any, dtype: str | None) -> Any:
         return engine.make(value, dtype or dtypes.standardize_dtype(type(value)))
     if hasattr(value, "__triceras_tensor__"):
         value = value.__triceras_tensor__()
+    owner = selection.engine_of(type(value))
+    if owner is not None and owner is not engine:
+        raise EngineError(
+            f"A tensor of {owner} meets one of {engine} ({_described(value)}). Convert it first, to the active "
+            "engine's with ops.convert_to_tensor(x), or to NumPy's with ops.convert_to_numpy(x)."
+        )
     if isinstance(value, (list, tuple)):
         if any(
             selection.engine_of(type(v)) or hasattr(v, "__triceras_tensor__") for v in tree.flatten(value)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from triceras.core import tree
 from triceras.core.capture import Configurable
 from triceras.core.errors import ArgumentError, StateError
 from triceras.core.registry import export
 from triceras.core.scope import to_snake_case, unique_name
 from triceras.core.spec import KerasTensor, Node, any_symbolic, recording
+from triceras.engine import selection
 
 
 @export("Operation")
@@ -44,7 +46,7 @@ class Operation(Configurable):
 
     def _record(self, args: tuple[Any, ...], kwargs: dict[str, Any], outputs: Any) -> Any:
         if recording.get():
-            self._inbound_nodes.append(Node(self, args, kwargs, outputs))
+            self._inbound_nodes.append(Node(self, *tree.map_structure(constant, (args, kwargs)), outputs))
         return outputs
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
@@ -70,6 +72,12 @@ class Operation(Configurable):
             state = "has never been called" if not self._inbound_nodes else f"was called {len(self._inbound_nodes)} times"
             raise StateError(f"`{self.name}.{what}` isn't defined: it {state} on symbolic tensors.")
         return self._inbound_nodes[0]
+
+
+def constant(x: Any) -> Any:
+    """An argument as graphs keep it: an engine's tensor as a NumPy array, for a graph belongs to no engine."""
+    engine = selection.engine_of(type(x))
+    return x if engine is None else engine.to_numpy(x)
 
 
 def is_symbolic(x: Any) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from triceras import ops
 from triceras.core.errors import ArgumentError, ArgumentTypeError, FileFormatError, ShapeError
 from triceras.core.registry import export
 from triceras.saving.atomic import replacing
@@ -44,7 +45,7 @@ def read_weights(model: Any, reader: Any, skip_mismatch: bool = False, skipped: 
     """
     optimizer = getattr(model, "optimizer", None)
     variables = [*model.variables, *(optimizer.variables if optimizer is not None else ())]
-    before = [(v, v.held) for v in variables]
+    before = [(v, ops.stop_gradient(v.raw)) for v in variables]
     stored = {path for path, slash, _ in (key.rpartition("vars/") for key in reader.arrays) if slash}
     problems, visited = [], set()
     try:
@@ -53,14 +54,14 @@ def read_weights(model: Any, reader: Any, skip_mismatch: bool = False, skipped: 
             of_optimizer = path.partition("/")[0] == "optimizer"
             if of_optimizer and f"{path}/" not in stored:
                 continue
-            own = [(v, v.held) for v in (item.variables if of_optimizer else item._own_variables)]
+            own = [(v, ops.stop_gradient(v.raw)) for v in (item.variables if of_optimizer else item._own_variables)]
             try:
                 item.load_own_variables(reader.get(path))
             except FileFormatError:
                 raise
             except (ArgumentError, KeyError) as error:
                 for variable, value in own:
-                    variable.held = value
+                    variable.raw = value
                 problem = f"{path or 'the model itself'} ({_name(item)}): {error}"
                 if of_optimizer:  # no part of the model
                     warnings.warn(f"The optimizer's state is left as it was. {problem}", stacklevel=3)
@@ -81,7 +82,7 @@ def read_weights(model: Any, reader: Any, skip_mismatch: bool = False, skipped: 
             )
     except BaseException:
         for variable, value in before:
-            variable.held = value
+            variable.raw = value
         raise
     for problem in problems:
         warnings.warn(f"Left as it was: {problem}", stacklevel=3)

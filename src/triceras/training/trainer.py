@@ -11,7 +11,7 @@ import numpy as np
 from triceras.core import config, tree
 from triceras.core.errors import ArgumentError, ArgumentTypeError, StateError, TricerasError
 from triceras.core.spec import KerasTensor, any_symbolic
-from triceras.engine import selection
+from triceras.engine.contract import Engine
 from triceras.training.callbacks import CallbackList, History
 from triceras.training.checks import warn_of_nonfinite
 from triceras.training.feed import Feed, make_feed, split_validation, unpack_x_y_sample_weight
@@ -135,8 +135,13 @@ class Trainer:
             }
         )
         if self.optimizer is not None and self.built:
-            with selection.running(self.engine):
+            with self._home():
                 self.optimizer.build(self.trainable_variables)
+
+    def _settle(self, engine: Engine, device: str | None) -> None:
+        """Compiled steps belong to the engine that is left."""
+        super()._settle(engine, device)
+        self.__dict__.get("_loops", {}).clear()
 
     # -- losses and metrics ------------------------------------------------------------------------------------------
 
@@ -364,7 +369,7 @@ class Trainer:
         epochs = _capped(epochs, config.max_epochs(), initial_epoch)
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = split_validation((x, y, sample_weight), validation_split)
-        with selection.running(self.engine):
+        with self._home():
             feed = make_feed(
                 x,
                 y,
@@ -464,7 +469,7 @@ class Trainer:
         self._require_compiled("evaluate")
         if kwargs:
             raise ArgumentTypeError(f"evaluate() got unknown arguments: {sorted(kwargs)}")
-        with selection.running(self.engine):
+        with self._home():
             feed = make_feed(x, y, sample_weight, batch_size=batch_size, steps=steps)
             try:
                 self._ensure_built(feed.peek(), "test")
@@ -513,7 +518,7 @@ class Trainer:
             steps: steps of the run, for endless sources.
             callbacks: callbacks or a `CallbackList`.
         """
-        with selection.running(self.engine):
+        with self._home():
             feed = make_feed(x, batch_size=batch_size, steps=steps)
             try:
                 self._ensure_built(feed.peek(), "predict")
@@ -558,7 +563,7 @@ class Trainer:
 
     def predict_on_batch(self, x: Any) -> Any:
         """Outputs for one batch, as NumPy arrays."""
-        with selection.running(self.engine):
+        with self._home():
             batch = _one_batch(x)
             self._ensure_built(batch, "predict")
             outputs = self._loop("predict").step(batch)
@@ -567,7 +572,7 @@ class Trainer:
     def _on_batch(
         self, mode: str, x: Any, y: Any, sample_weight: Any, class_weight: Any, return_dict: bool
     ) -> Any:
-        with selection.running(self.engine):
+        with self._home():
             batch = _one_batch(x, y, sample_weight, class_weight)
             self._ensure_built(batch, mode)
             logs = {k: float(self.engine.to_numpy(v)) for k, v in self._loop(mode).step(batch).items()}

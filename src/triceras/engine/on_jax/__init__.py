@@ -22,8 +22,7 @@ class JaxEngine(Engine):
     """Computes with JAX."""
 
     name = library = "jax"
-    takes_numbers = True
-    natives = ops.NATIVES
+    natives = takes_numbers = ops.NATIVES
 
     def owns(self, kind: type) -> bool:
         return issubclass(kind, (jax.Array, jax.core.Tracer))
@@ -34,12 +33,15 @@ class JaxEngine(Engine):
         array = np.asarray(value, dtype=dtype if type(value) is int else None)  # integers out of range raise
         return jnp.asarray(array, dtype=canonical(dtype or array.dtype))
 
-    def hold(self, value: np.ndarray) -> Any:
+    def hold(self, value: np.ndarray, trainable: bool = False) -> Any:
         with jax.ensure_compile_time_eval():
             return jnp.array(value, dtype=canonical(value.dtype))
 
     def to_numpy(self, x: Any) -> np.ndarray:
         return np.asarray(x)
+
+    def canonical(self, dtype: str) -> str:
+        return canonical(dtype).name
 
     def cast(self, x: Any, dtype: str) -> Any:
         return jnp.asarray(x).astype(canonical(dtype))

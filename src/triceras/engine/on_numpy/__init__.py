@@ -36,8 +36,8 @@ class NumpyEngine(Engine):
             else array
         )
 
-    def hold(self, value: np.ndarray) -> np.ndarray:
-        return value
+    def hold(self, value: np.ndarray, trainable: bool = False) -> np.ndarray:
+        return np.array(value)
 
     def to_numpy(self, x: Any) -> np.ndarray:
         return np.asarray(x)

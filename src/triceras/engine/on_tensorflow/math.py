@@ -1,0 +1,2 @@
+NATIVES = {}
+TAKE_NUMBERS = frozenset()

@@ -1,0 +1,102 @@
+"""PyTorch: eager tensors; steps are captured once as graphs of ATen calls and replayed without Python in between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from triceras.core import tree
+from triceras.core.dtypes import standardize_dtype
+from triceras.core.spec import KerasTensor
+from triceras.engine.contract import Engine, StateScope, state
+from triceras.engine.on_torch import ops
+from triceras.engine.on_torch.arrays import canonical, from_numpy, to_numpy, torch_dtype
+from triceras.engine.on_torch.steps import CompiledLoop, CompiledStep
+
+
+class TorchEngine(Engine):
+    """Computes with PyTorch."""
+
+    name = library = "torch"
+    natives = ops.NATIVES
+    takes_numbers = ops.TAKE_NUMBERS
+
+    def owns(self, kind: type) -> bool:
+        return issubclass(kind, torch.Tensor)
+
+    def make(self, value: Any, dtype: str | None = None) -> torch.Tensor:
+        if isinstance(value, torch.Tensor):
+            return value if dtype is None else value.to(torch_dtype(dtype))
+        array = np.array(value, dtype=dtype if type(value) is int else None)  # integers out of range raise
+        return from_numpy(array, dtype)
+
+    def hold(self, value: np.ndarray, trainable: bool = False) -> torch.Tensor:
+        with torch.utils._python_dispatch._disable_current_modes():
+            tensor = from_numpy(np.array(value), None)
+        if trainable and (tensor.is_floating_point() or tensor.is_complex()):
+            return torch.nn.Parameter(tensor)
+        return tensor
+
+    def store(self, held: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        """A parameter stays the same object, so that optimizers of torch keep it; other state is swapped."""
+        value = value.detach()
+        if isinstance(held, torch.nn.Parameter):
+            held.data = value
+            return held
+        return value
+
+    def canonical(self, dtype: str) -> str:
+        return canonical(dtype)
+
+    def to_numpy(self, x: torch.Tensor) -> np.ndarray:
+        return to_numpy(x)
+
+    def cast(self, x: Any, dtype: str) -> torch.Tensor:
+        return self.make(x, dtype)
+
+    def abstract(self, fn: Callable[..., Any], specs: Sequence[KerasTensor]) -> Any:
+        with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
+            result = fn(*(torch.empty(s.shape, dtype=torch_dtype(s.dtype)) for s in specs))
+        return tree.map_structure(
+            lambda x: KerasTensor(x.shape, standardize_dtype(x.dtype)) if hasattr(x, "dtype") else x, result
+        )
+
+    def value_and_grad(
+        self, fn: Callable[..., Any], variables: Sequence[Any], has_aux: bool = False
+    ) -> Callable[..., tuple[Any, list[Any]]]:
+        def run(*args: Any, **kwargs: Any) -> tuple[Any, list[Any]]:
+            with torch.enable_grad():
+                values = [v.raw.detach().requires_grad_() for v in variables]
+                scope = StateScope(variables, values, state.get() or StateScope((), ()))
+                with state(scope):
+                    result = fn(*args, **kwargs)
+                loss = result[0] if has_aux else result
+                if loss.requires_grad:
+                    grads = torch.autograd.grad(loss, values, allow_unused=True)
+                else:
+                    grads = [None] * len(values)
+            for variable, value in zip(*scope.collect(), strict=True):
+                variable.raw = value.detach()
+            grads = [torch.zeros_like(v) if g is None else g for v, g in zip(values, grads, strict=True)]
+            return tree.map_structure(_detached, result), grads
+
+        return run
+
+    def compile(self, fn: Callable[..., Any], variables: Sequence[Any], donate: bool = False) -> CompiledStep:
+        return CompiledStep(fn, variables, donate)
+
+    def compile_loop(
+        self, fn: Callable[..., Any], variables: Sequence[Any], donate: bool = True
+    ) -> CompiledLoop:
+        return CompiledLoop(self.compile(fn, variables, donate))
+
+
+def _detached(x: Any) -> Any:
+    return x.detach() if isinstance(x, torch.Tensor) else x
+
+
+ENGINE = TorchEngine()

@@ -1,0 +1,6 @@
+"""PyTorch's own versions of ops, by name. Tensors come by position, static arguments by keyword."""
+
+from triceras.engine.on_torch import arrays, control, math, nn, random
+
+NATIVES = math.NATIVES | arrays.NATIVES | control.NATIVES | nn.NATIVES | random.NATIVES
+TAKE_NUMBERS = math.TAKE_NUMBERS

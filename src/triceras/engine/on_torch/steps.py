@@ -1,0 +1,115 @@
+"""Compiled steps: captured once for each signature as a graph of ATen calls, forward, backward and updates together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from triceras.core import tree
+from triceras.engine.captured import CapturedStep
+from triceras.engine.contract import StateScope, StepLoop, state
+from triceras.engine.journal import Journal
+from triceras.engine.on_torch.arrays import from_numpy
+from triceras.engine.on_torch.graph import Program
+
+
+class CompiledStep(CapturedStep):
+    """A step as a graph. State that isn't listed is noticed and added, at the price of a second capture."""
+
+    @staticmethod
+    def upload(array: np.ndarray) -> torch.Tensor:
+        if not array.flags.writeable or any(s < 0 for s in array.strides):
+            array = array.copy()
+        return from_numpy(array, None)
+
+    def capture(self, leaves: list[Any], structure: Any) -> tuple[Capture, str]:
+        cause = ""
+        while True:
+            known = len(self.variables)
+            capture = Capture(self, leaves, structure)
+            if len(self.variables) == known:
+                return capture, cause
+            cause = f"state not listed: {', '.join(v.path for v in self.variables[known:])}"
+
+
+class Capture:
+    """A step for one signature."""
+
+    def __init__(self, step: CompiledStep, leaves: list[Any], structure: Any) -> None:
+        self._variables = variables = list(step.variables)
+        places = [i for i, x in enumerate(leaves) if isinstance(x, torch.Tensor)]
+        out: dict[str, Any] = {}
+
+        def pure(values: list[torch.Tensor], tensors: list[torch.Tensor]) -> list[torch.Tensor]:
+            filled = list(leaves)
+            for i, tensor in zip(places, tensors, strict=True):
+                filled[i] = tensor
+            scope = StateScope(variables, values)
+            with state(scope):
+                result = step.fn(*tree.join(structure, filled))
+            out["unlisted"] = list(scope.unlisted.values())
+            out["written"] = [i for i, v in enumerate(variables) if id(v) in scope.written]
+            out["leaves"], out["structure"] = tree.split(result)
+            returned = [x for x in out["leaves"] if isinstance(x, torch.Tensor)]
+            return [*returned, *(scope.read(variables[i]) for i in out["written"])]
+
+        values, tensors = self._values(frozenset()), [leaves[i].detach() for i in places]
+        with torch.no_grad():
+            module = make_fx(pure, tracing_mode="fake", _allow_non_fake_inputs=True)(values, tensors)
+        if out["unlisted"]:
+            step.variables += out["unlisted"]
+            return
+        self._places, self._written, self._structure = places, out["written"], out["structure"]
+        self._leaves = [None if isinstance(x, torch.Tensor) else x for x in out["leaves"]]
+        self._returned = [i for i, x in enumerate(out["leaves"]) if isinstance(x, torch.Tensor)]
+        self._program = Program(module, self._written, step.donate)
+
+    def _values(self, overwritten: frozenset[int]) -> list[torch.Tensor]:
+        """The state's tensors; what will be overwritten and may be held outside is copied."""
+        values = []
+        for i, variable in enumerate(self._variables):
+            held = variable.held
+            if isinstance(held, torch.nn.Parameter):
+                held = held.detach()
+            elif i in overwritten and variable.exposed:
+                held = held.clone()
+            values.append(held)
+        return values
+
+    def __call__(self, leaves: list[Any]) -> Any:
+        program = self._program
+        with torch.no_grad():
+            out = program.run(*self._values(program.overwritten), *(leaves[i] for i in self._places))
+        count = len(self._returned)
+        for i, value in zip(self._written, out[count:], strict=True):
+            variable = self._variables[i]
+            if not isinstance(variable.held, torch.nn.Parameter):
+                variable.held, variable.exposed = value, False
+            elif i not in program.overwritten:
+                variable.held.data = value
+        result = list(self._leaves)
+        for i, value in zip(self._returned, out, strict=False):
+            result[i] = value
+        return tree.join(self._structure, result)
+
+
+class CompiledLoop(StepLoop):
+    """Many steps over data in memory: batches are picked by one call each."""
+
+    def load(self, arrays: Any) -> Any:
+        return tree.map_structure(lambda a: a if a is None else self._step.upload(a), arrays)
+
+    def __call__(self, data: Any, index: np.ndarray, n: int) -> Any:
+        result = None
+        for rows in torch.from_numpy(index[:n]).unbind():
+            result = self._step(
+                *tree.map_structure(lambda a, rows=rows: a if a is None else torch.index_select(a, 0, rows), data)
+            )
+        return result
+
+    @property
+    def journal(self) -> Journal:
+        return self._step.journal
