@@ -1,219 +1,274 @@
-"""Speed of Triceras as ratios: against hand-written JAX and against Keras 3.15.1 on JAX, in pairs within one run.
+"""Speed of Triceras as ratios in one run: against hand-written loops and Keras 3.15.1 on the same engine.
 
-    make bench                          # the whole table
-    python -m benchmarks --only cnn     # one row;  --rounds 9 for quieter medians
+    make bench                                                  # everything: about an hour
+    python -m benchmarks --engine torch --workload mlp          # one engine, one model
+    python -m benchmarks --section fit --quick                  # a first look
+    python -m benchmarks --cpu-time                             # one core, on a machine that others use too
+    python -m benchmarks --check                                # do the competitors compute the same?
 
-The machine may be shared and noisy, so competitors take turns and the medians of the pairs' ratios are what counts.
+Competitors stand side by side in one process per engine and take turns; what counts are medians of the ratios of
+each round, printed with their quartiles. A ratio is green where it reaches its target, and red where it doesn't.
 """
 
 from __future__ import annotations
 
-import argparse
+import importlib.util
+import json
 import os
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
-os.environ["KERAS_BACKEND"] = "jax"
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import typer
+from benchmarks.workloads import WORKLOADS
+from rich.console import Console
+from rich.table import Table
 
-import numpy as np
+ENGINES = {"jax": "jax", "torch": "torch", "tensorflow": "tensorflow"}
+SECTIONS = ("fit", "first", "predict", "ops", "call", "build", "import")
+REPORT = Console(width=None if sys.stdout.isatty() else 160)
 
-BATCH = {"mlp": 32, "cnn": 32, "bn_cnn": 128}
-STEPS = {"mlp": 2000, "cnn": 100, "bn_cnn": 20}
-TARGETS = {"mlp": (None, 2.2), "cnn": (1.10, 4.0), "bn_cnn": (None, 2.5)}
+Times = dict[str, list[float]]
 
 
-def build(k: Any, name: str) -> Any:
-    """A model of the issue's three, made and compiled with any library of the Keras API."""
-    layers = k.layers
-    if name == "mlp":  # the slides
-        model = k.Sequential(
-            [
-                layers.Input(shape=(28, 28)),
-                layers.Flatten(),
-                layers.Dense(128, activation="relu"),
-                layers.Dense(10, activation="softmax"),
-            ]
+class Failed(RuntimeError):
+    """A worker process ended without a result."""
+
+
+class Bench:
+    """Starts the workers and writes the tables."""
+
+    def __init__(self, engines: list[str], workloads: list[str], rounds: int, seconds: float, cpu: bool) -> None:
+        self.engines, self.workloads = engines, workloads
+        self.rounds, self.seconds = rounds, seconds
+        self.environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+        if cpu:
+            one = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+            core = str(max(os.sched_getaffinity(0)))
+            self.environment |= dict.fromkeys(one, "1") | {"BENCHMARK_CLOCK": "cpu", "BENCHMARK_CORES": core}
+
+    def work(self, task: str, engine: str, *given: Any) -> Any:
+        """What a fresh process measures."""
+        arguments = [text if isinstance(text, str) else json.dumps(text) for text in given]
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.measure", task, engine, *arguments],
+            capture_output=True,
+            text=True,
+            env=self.environment,
         )
-        model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-    elif name == "cnn":  # the report
-        model = k.Sequential(
-            [
-                layers.Input(shape=(28, 28, 1)),
-                layers.Conv2D(32, (3, 3), activation="relu", padding="same"),
-                layers.MaxPooling2D((2, 2)),
-                layers.Conv2D(64, (3, 3), activation="relu", padding="same"),
-                layers.MaxPooling2D((2, 2)),
-                layers.Dropout(0.25),
-                layers.Flatten(),
-                layers.Dense(128, activation="relu"),
-                layers.Dropout(0.5),
-                layers.Dense(10, activation="softmax"),
-            ]
+        if done.returncode:
+            last = done.stderr.strip().splitlines()[-1:] or [f"exit status {done.returncode}"]
+            raise Failed(last[0][:200])
+        return json.loads(done.stdout.strip().splitlines()[-1])
+
+    def fresh(self, task: str, engine: str, *given: Any) -> dict[str, Any]:
+        """The same once a round in a process of its own, for both libraries in turns."""
+        times: Times = {"triceras": [], "keras": []}
+        failed: dict[str, str] = {}
+        for _ in range(max(1, self.rounds // 2)):
+            for who in [w for w in times if w not in failed]:
+                try:
+                    times[who].append(self.work(task, engine, who, *given))
+                except Failed as error:
+                    failed[who] = str(error)
+        return {"times": {w: t for w, t in times.items() if w not in failed}, "failed": failed}
+
+    # ------------------------------------------------------------ sections
+
+    def fit(self) -> None:
+        table = _table(
+            "A training step through fit", "ms", "by hand, ms", "ours / by hand", "Keras, ms", "Keras / ours", "by hand is"
         )
-        model.compile(optimizer=k.optimizers.SGD(0.01), loss="categorical_crossentropy", metrics=["accuracy"])
-    else:  # the Functional project
-        inputs = x = k.Input(shape=(28, 28, 1))
-        for filters in (32, 64):
-            x = layers.Conv2D(filters, 3, padding="same")(x)
-            x = layers.BatchNormalization()(x)
-            x = layers.Activation("relu")(x)
-            x = layers.MaxPooling2D()(x)
-        x = layers.Flatten()(x)
-        x = layers.Dropout(0.5)(layers.Dense(128, activation="relu")(x))
-        model = k.Model(inputs, layers.Dense(10, activation="softmax")(x))
-        model.compile(optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"])
-    return model
+        with _Rows(table) as add:
+            for engine in self.engines:
+                for name in self.workloads:
+                    found = self._try("training", engine, name, self.rounds, self.seconds)
+                    times, aims = found["times"], WORKLOADS[name]
+                    add(
+                        engine, name, _middle(times, "triceras", 1e3), _middle(times, "native", 1e3),
+                        _ratio(times, "triceras", "native", most=aims.native[engine]),
+                        _middle(times, "keras", 1e3),
+                        _ratio(times, "keras", "triceras", least=aims.keras[engine]),
+                        found.get("native", ""), failed=found["failed"],
+                    )  # fmt: skip
+
+    def first(self) -> None:
+        table = _table("From a compiled model to its first finished step", "s", "Keras, s", "later than Keras, s")
+        with _Rows(table) as add:
+            for engine in self.engines:
+                for name in self.workloads:
+                    found = self.fresh("first_step", engine, name)
+                    times = found["times"]
+                    add(
+                        engine, name, _middle(times, "triceras"), _middle(times, "keras"),
+                        _difference(times, "triceras", "keras", 0.5), failed=found["failed"],
+                    )  # fmt: skip
+
+    def predict(self) -> None:
+        table = _table("predict on 12,800 samples", "s", "Keras, s", "Keras / ours")
+        with _Rows(table) as add:
+            for engine in self.engines:
+                for name in self.workloads:
+                    found = self._try("prediction", engine, name, self.rounds, self.seconds)
+                    times = found["times"]
+                    add(
+                        engine, name, _middle(times, "triceras"), _middle(times, "keras"),
+                        _ratio(times, "keras", "triceras", least=1), failed=found["failed"],
+                    )  # fmt: skip
+
+    def ops(self) -> None:
+        self._eager("An eager op on (8, 8) tensors", "op_calls", lambda name: 2e-6)
+
+    def call(self) -> None:
+        self._eager(
+            "model(x), eager, Dense layers on a batch of 8", "model_calls", lambda depth: (30 + 5 * int(depth)) * 1e-6
+        )
+
+    def _eager(self, title: str, task: str, most: Any) -> None:
+        table = _table(title, "µs", "engine's own, µs", "more than its own, µs", "Keras more, µs")
+        with _Rows(table) as add:
+            for engine in self.engines:
+                for name, found in self._try(task, engine, self.rounds, self.seconds, each=True).items():
+                    times = found["times"]
+                    add(
+                        engine, name, _middle(times, "triceras", 1e6), _middle(times, "native", 1e6),
+                        _difference(times, "triceras", "native", most(name), 1e6),
+                        _difference(times, "keras", "native", scale=1e6), failed=found["failed"],
+                    )  # fmt: skip
+
+    def build(self) -> None:
+        self._both("Building a Functional model of 200 layers", "building", most=0.5)
+
+    def imports(self) -> None:
+        self._both("import", "importing", most=0.5)
+
+    def _both(self, title: str, task: str, most: float) -> None:
+        table = _table(title, "ms", "Keras, ms", "ours / Keras")
+        with _Rows(table) as add:
+            for engine in self.engines:
+                found = self.fresh(task, engine)
+                times = found["times"]
+                add(
+                    engine, "", _middle(times, "triceras", 1e3), _middle(times, "keras", 1e3),
+                    _ratio(times, "triceras", "keras", most=most), failed=found["failed"],
+                )  # fmt: skip
+
+    def check(self) -> None:
+        table = _table("Loss and accuracy of two steps from equal weights", "values", "first loss off by")
+        with _Rows(table) as add:
+            for engine in self.engines:
+                for name in self.workloads:
+                    found = self.work("check", engine, name)
+                    for who, values in found.items():
+                        if isinstance(values, str):
+                            add(engine, name, who, values)
+                        else:
+                            off = abs(values[0] / found["keras"][0] - 1)
+                            shown = " ".join(f"{value:.5f}" for value in values)
+                            add(engine, name, f"{who}: {shown}", _coloured(f"{off:.0e}", off < 1e-5))
+
+    def _try(self, task: str, engine: str, *given: Any, each: bool = False) -> dict[str, Any]:
+        try:
+            return self.work(task, engine, *given)
+        except Failed as error:
+            nothing = {"times": {}, "failed": {"worker": str(error)}}
+            return {"0": nothing} if each else nothing
 
 
-def data(name: str, samples: int) -> tuple[np.ndarray, np.ndarray]:
-    """Random images and labels in the form that the model takes."""
-    rng = np.random.default_rng(0)
-    x = rng.random((samples, 28, 28) if name == "mlp" else (samples, 28, 28, 1), dtype=np.float32)
-    y = rng.integers(0, 10, samples)
-    return x, y if name == "mlp" else np.eye(10, dtype="float32")[y]
+# ---------------------------------------------------------------- cells
 
 
-def timed(action: Callable[[], Any]) -> float:
-    began = time.perf_counter()
-    action()
-    return time.perf_counter() - began
+def _table(title: str, *columns: str) -> Table:
+    table = Table("engine", "what", *columns, title=title, title_justify="left", header_style="bold")
+    for column in table.columns[2:]:
+        column.justify = "right"
+    return table
 
 
-def paired(actions: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each action, taken in turns after one round of warming up."""
-    for action in actions.values():
-        action()
-    found: dict[str, list[float]] = {name: [] for name in actions}
-    for _ in range(rounds):
-        for name, action in actions.items():
-            found[name].append(timed(action))
-    return found
+class _Rows:
+    """Adds rows to a table, tells progress meanwhile, and prints the table with its notes at the end."""
+
+    def __init__(self, table: Table) -> None:
+        self.table, self.notes = table, []
+
+    def __enter__(self) -> Any:
+        return self.add
+
+    def add(self, *cells: str, failed: dict[str, str] | None = None) -> None:
+        self.table.add_row(*cells)
+        print(f"{self.table.title}: {cells[0]} {cells[1]}", file=sys.stderr)
+        self.notes += [f"{cells[0]} {cells[1]}: {who} not available: {why}" for who, why in (failed or {}).items()]
+
+    def __exit__(self, kind: Any, *rest: Any) -> None:
+        REPORT.print(self.table)
+        for note in self.notes:
+            REPORT.print(f"  {note}", style="dim", markup=False, highlight=False)
 
 
-def ratio(a: list[float], b: list[float]) -> float:
-    return statistics.median(x / y for x, y in zip(a, b, strict=True))
+def _middle(times: Times, who: str, scale: float = 1) -> str:
+    return f"{statistics.median(times[who]) * scale:.3g}" if who in times else "-"
 
 
-def training(name: str, rounds: int) -> None:
-    import keras
-    from benchmarks import handwritten_jax
+def _coloured(text: str, reached: bool) -> str:
+    return f"[green]{text} ✓[/]" if reached else f"[red]{text} ✗[/]"
 
-    import triceras
 
-    batch, steps = BATCH[name], STEPS[name]
-    x, y = data(name, batch * steps)
-    ours, theirs = build(triceras, name), build(keras, name)
-    times = paired(
-        {
-            "ours": lambda: ours.fit(x, y, batch_size=batch, verbose=0),
-            "raw": lambda: handwritten_jax.run(name, "best", steps),
-            "naive": lambda: handwritten_jax.run(name, "naive", steps),
-            "keras": lambda: theirs.fit(x, y, batch_size=batch, verbose=0),
-        },
-        rounds,
+def _spread(values: list[float]) -> str:
+    low, _, high = statistics.quantiles(values, n=4) if len(values) > 1 else (values[0],) * 3
+    return f"({low:.2f}-{high:.2f})"
+
+
+def _ratio(times: Times, a: str, b: str, most: float = float("inf"), least: float = 0) -> str:
+    """The median of a / b over the rounds, its quartiles, and the target."""
+    if a not in times or b not in times:
+        return "-"
+    ratios = [x / y for x, y in zip(times[a], times[b], strict=True)]
+    middle = statistics.median(ratios)
+    aim = f"≤ {most:g}" if least == 0 else f"≥ {least:g}"
+    return f"{_coloured(f'{middle:.2f}', least <= middle <= most)} {_spread(ratios)} {aim}"
+
+
+def _difference(times: Times, a: str, b: str, most: float | None = None, scale: float = 1) -> str:
+    """The median of a - b over the rounds, and the target."""
+    if a not in times or b not in times:
+        return "-"
+    more = statistics.median(x - y for x, y in zip(times[a], times[b], strict=True))
+    text = f"{more * scale:.2f}"
+    return text if most is None else f"{_coloured(text, more <= most)} ≤ {most * scale:g}"
+
+
+# ---------------------------------------------------------------- command
+
+
+def main(
+    engine: Annotated[list[str] | None, typer.Option(help="jax, torch, tensorflow; repeat for several.")] = None,
+    workload: Annotated[list[str] | None, typer.Option(help=f"{', '.join(WORKLOADS)}; repeat for several.")] = None,
+    section: Annotated[list[str] | None, typer.Option(help=f"{', '.join(SECTIONS)}; repeat for several.")] = None,
+    rounds: Annotated[int, typer.Option(help="Rounds of turns.")] = 7,
+    quick: Annotated[bool, typer.Option("--quick", help="Three rounds of short samples.")] = False,
+    cpu_time: Annotated[bool, typer.Option("--cpu-time", help="CPU time, everything on one core.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only compare what the competitors compute.")] = False,
+) -> None:
+    """Measure Triceras against hand-written loops and Keras, engine by engine."""
+    installed = [name for name, module in ENGINES.items() if importlib.util.find_spec(module)]
+    for asked, known in ((engine, ENGINES), (workload, WORKLOADS), (section, SECTIONS)):
+        for name in asked or ():
+            if name not in known:
+                raise typer.BadParameter(f"{name!r} is none of {', '.join(known)}")
+    bench = Bench(
+        engine or installed,
+        workload or list(WORKLOADS),
+        3 if quick else rounds,
+        0.3 if quick else 1.5,
+        cpu_time,
     )
-    per_step = {k: statistics.median(v) / steps * 1e3 for k, v in times.items()}
-    most, least = TARGETS[name]
-    print(
-        f"fit {name:7} batch {batch:3}: {per_step['ours']:8.3f} ms a step | hand-written JAX best {per_step['raw']:8.3f} "
-        f"({ratio(times['ours'], times['raw']):.2f} x{f', at most {most}' if most else ''}), naive {per_step['naive']:8.3f} | "
-        f"Keras {per_step['keras']:8.3f} ({ratio(times['keras'], times['ours']):.2f} x faster, at least {least})",
-        flush=True,
-    )
-
-
-def prediction(rounds: int) -> None:
-    import keras
-
-    import triceras
-
-    x, _ = data("cnn", 12_800)
-    ours, theirs = build(triceras, "cnn"), build(keras, "cnn")
-    times = paired(
-        {"ours": lambda: ours.predict(x, verbose=0), "keras": lambda: theirs.predict(x, verbose=0)}, rounds
-    )
-    print(
-        f"predict 12,800 images: {statistics.median(times['ours']):.3f} s | Keras {statistics.median(times['keras']):.3f} s "
-        f"({ratio(times['keras'], times['ours']):.2f} x faster, at least 1)",
-        flush=True,
-    )
-
-
-FIRST_STEP = """
-import sys, time
-from benchmarks.__main__ import build, data, BATCH
-if sys.argv[1] == "ours":
-    import triceras as k
-else:
-    import keras as k
-name = sys.argv[2]
-x, y = data(name, BATCH[name] * 4)
-model = build(k, name)
-k.ops.convert_to_numpy(k.ops.add(1, 1))  # the engine is loaded
-class Stop(k.callbacks.Callback):
-    def on_train_batch_end(self, batch, logs=None):
-        print(time.perf_counter() - began); sys.stdout.flush(); import os; os._exit(0)
-began = time.perf_counter()
-model.fit(x, y, batch_size=BATCH[name], verbose=0, callbacks=[Stop()])
-"""
-
-
-def in_process(code: str, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
-    )
-    return done.stdout.strip()
-
-
-def first_step(name: str, rounds: int) -> None:
-    times: dict[str, list[float]] = {"ours": [], "keras": []}
-    for _ in range(min(rounds, 5)):
-        for who, found in times.items():
-            found.append(float(in_process(FIRST_STEP, who, name)))
-    print(
-        f"first step of {name:7}: {statistics.median(times['ours']):.2f} s | Keras {statistics.median(times['keras']):.2f} s "
-        f"({ratio(times['ours'], times['keras']):.2f} x, at most 1)",
-        flush=True,
-    )
-
-
-def importing(rounds: int) -> None:
-    code = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
-    times: dict[str, list[float]] = {"numpy": [], "triceras": []}
-    for _ in range(rounds):
-        for name, found in times.items():
-            found.append(float(in_process(code.format(name))))
-    print(
-        f"import triceras: {statistics.median(times['triceras']) * 1e3:.0f} ms | numpy "
-        f"{statistics.median(times['numpy']) * 1e3:.0f} ms ({ratio(times['triceras'], times['numpy']):.2f} x, at most 3)",
-        flush=True,
-    )
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", nargs="*", help="mlp cnn bn_cnn predict first import")
-    parser.add_argument("--rounds", type=int, default=7)
-    options = parser.parse_args()
-    wanted = options.only or [*BATCH, "predict", "first", "import"]
-    for name in wanted:
-        if name in BATCH:
-            training(name, options.rounds)
-        elif name == "predict":
-            prediction(options.rounds)
-        elif name == "first":
-            for model in BATCH:
-                first_step(model, options.rounds)
-        elif name == "import":
-            importing(options.rounds)
-        else:
-            parser.error(f"unknown row {name!r}")
+    if check:
+        bench.check()
+        return
+    for name in section or SECTIONS:
+        getattr(bench, "imports" if name == "import" else name)()
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

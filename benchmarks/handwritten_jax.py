@@ -1,239 +1,200 @@
-"""Training loops as one writes them by hand in plain JAX: what `fit` is measured against.
+"""Training loops as one writes them by hand in plain JAX: pure functions, a dictionary of arrays, `jax.jit`.
 
-Two formulations of each model: "naive", with XLA's own pooling and a compiled step for every batch, which
-comes from the host; and "best", with our engine's kernels and many steps a dispatch over data on the device.
-
-    python benchmarks/handwritten_jax.py            # the table
-    python benchmarks/handwritten_jax.py cnn mlp    # some of the models
+Three formulations of each: "step", a compiled step a batch with donated state and XLA's own kernels; "loop",
+many steps a dispatch over data on the device; and for networks with convolutions "step, tuned" and "loop, tuned"
+with pooling, convolution and moments written around XLA's slow cases on the CPU, as our engine has them.
 """
 
 from __future__ import annotations
 
-import functools
-import itertools
-import statistics
-import sys
-import time
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from benchmarks.workloads import BLOCKS, HEADS, WIDTH, WORKLOADS
 from jax import lax
 
-from triceras.engine.on_jax import kernels
-
-# The report's network, the slides' network, and the convolutional one with batch normalization.
-BATCH = {"cnn": 32, "mlp": 32, "bn_cnn": 128}
 STEPS_PER_DISPATCH = 16
-SAMPLES = 12_800
-
-
-def _data() -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(0)
-    labels = rng.integers(0, 10, SAMPLES)
-    return rng.random((SAMPLES, 28, 28, 1), dtype="float32"), np.eye(10, dtype="float32")[labels]
-
-
-# ---------------------------------------------------------------- models
-
-
-def _dense_init(rng: np.random.Generator, *shape: int) -> dict[str, jax.Array]:
-    """A kernel with Glorot's uniform distribution, and a bias."""
-    area = int(np.prod(shape[:-2]))
-    limit = np.sqrt(6 / (area * (shape[-2] + shape[-1])))
-    return {"w": jnp.asarray(rng.uniform(-limit, limit, shape), "float32"), "b": jnp.zeros(shape[-1])}
-
-
-def _init(model: str) -> tuple[dict, dict]:
-    """Trainable parameters, and the moving statistics of the batch normalizations."""
-    rng = np.random.default_rng(1)
-    if model == "mlp":
-        return {"hidden": _dense_init(rng, 784, 128), "out": _dense_init(rng, 128, 10)}, {}
-    params = {
-        "conv1": _dense_init(rng, 3, 3, 1, 32),
-        "conv2": _dense_init(rng, 3, 3, 32, 64),
-        "hidden": _dense_init(rng, 7 * 7 * 64, 128),
-        "out": _dense_init(rng, 128, 10),
-    }
-    if model == "cnn":
-        return params, {}
-    moving = {}
-    for norm, channels in (("norm1", 32), ("norm2", 64)):
-        params[norm] = {"scale": jnp.ones(channels), "shift": jnp.zeros(channels)}
-        moving[norm] = {"mean": jnp.zeros(channels), "variance": jnp.ones(channels)}
-    return params, moving
-
-
-def _naive_pool(x: jax.Array) -> jax.Array:
-    return lax.reduce_window(x, -jnp.inf, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
-
-
-def _naive_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
-
-
-def _best_pool(x: jax.Array) -> jax.Array:
-    return kernels.max_pool_general(x, (2, 2), (2, 2), "valid")
-
-
-def _best_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    return kernels.conv_general(x, kernel, (1, 1), "same", (1, 1), 1)
-
-
-def _naive_moments(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    return x.mean((0, 1, 2)), x.var((0, 1, 2))
-
-
-def _best_moments(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    return kernels.moments(x, (0, 1, 2))
-
-
-KERNELS = {
-    "naive": (_naive_conv, _naive_pool, _naive_moments),
-    "best": (_best_conv, _best_pool, _best_moments),
+_CONVOLUTIONAL = ("step", "step, tuned", "loop, tuned")
+FORMULATIONS = {
+    "cnn": _CONVOLUTIONAL,
+    "mlp": ("step", "loop"),
+    "bncnn": _CONVOLUTIONAL,
+    "lstm": ("step", "loop"),
+    "transformer": ("step", "loop"),
 }
 
+Weights = dict[str, jax.Array]
 
-def _dropout(x: jax.Array, key: jax.Array, rate: float) -> jax.Array:
+
+def _dense(x: jax.Array, w: Weights, layer: str) -> jax.Array:
+    return x @ w[f"{layer}/kernel"] + w[f"{layer}/bias"]
+
+
+def _drop(x: jax.Array, rate: float, key: jax.Array | None) -> jax.Array:
+    if key is None:
+        return x
     return jnp.where(jax.random.bernoulli(key, 1 - rate, x.shape), x / (1 - rate), 0)
 
 
-def _naive_moments(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    return x.mean((0, 1, 2)), x.var((0, 1, 2))
+def _kernels(tuned: bool) -> tuple[Callable, Callable, Callable]:
+    """Convolution, pooling and moments."""
+    if tuned:
+        from triceras.engine.on_jax import kernels
+
+        return (
+            lambda x, kernel: kernels.conv_general(x, kernel, (1, 1), "same", (1, 1), 1),
+            lambda x: kernels.max_pool_general(x, (2, 2), (2, 2), "valid"),
+            lambda x: kernels.moments(x, (0, 1, 2)),
+        )
+    layout = ("NHWC", "HWIO", "NHWC")
+    return (
+        lambda x, kernel: lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=layout),
+        lambda x: lax.reduce_window(x, -jnp.inf, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID"),
+        lambda x: (x.mean((0, 1, 2)), x.var((0, 1, 2))),
+    )
 
 
-def _best_moments(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    return kernels.moments(x, (0, 1, 2))
+def _image_logits(
+    x: jax.Array, w: Weights, norm: bool, tuned: bool, keys: list[jax.Array | None]
+) -> tuple[jax.Array, Weights]:
+    """The logits, and the new moving statistics."""
+    conv, pool, moments = _kernels(tuned)
+    moved = {}
+    for number in (1, 2):
+        x = conv(x, w[f"conv{number}/kernel"]) + w[f"conv{number}/bias"]
+        if norm:
+            path = f"norm{number}"
+            mean, variance = moments(x)
+            x = (x - mean) * (lax.rsqrt(variance + 1e-3) * w[f"{path}/gamma"]) + w[f"{path}/beta"]
+            for part, value in ((f"{path}/mean", mean), (f"{path}/variance", variance)):
+                moved[part] = w[part] + 0.01 * (value - w[part])
+        x = pool(jax.nn.relu(x))
+    if not norm:
+        x = _drop(x, 0.25, keys[0])
+    x = jax.nn.relu(_dense(x.reshape(len(x), -1), w, "hidden"))
+    return _dense(_drop(x, 0.5, keys[1]), w, "head"), moved
 
 
-def _normalize(x: jax.Array, moments: Callable, params: dict, moving: dict) -> tuple[jax.Array, dict]:
-    mean, variance = moments(x)
-    moving = {
-        "mean": 0.99 * moving["mean"] + 0.01 * mean,
-        "variance": 0.99 * moving["variance"] + 0.01 * variance,
-    }
-    return (x - mean) * (lax.rsqrt(variance + 1e-3) * params["scale"]) + params["shift"], moving
+def _lstm(x: jax.Array, w: Weights, layer: str) -> jax.Array:
+    """A recurrent layer over (steps, batch, features); the inputs' part of the gates is one large product."""
+
+    def step(state: tuple[jax.Array, jax.Array], gates: jax.Array) -> tuple[tuple, jax.Array]:
+        h, c = state
+        i, f, g, o = jnp.split(gates + h @ w[f"{layer}/recurrent"], 4, axis=1)
+        c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+        h = jax.nn.sigmoid(o) * jnp.tanh(c)
+        return (h, c), h
+
+    zeros = jnp.zeros((x.shape[1], 80))
+    return lax.scan(step, (zeros, zeros), _dense(x, w, layer))[1]
+
+
+def _encoder_logits(tokens: jax.Array, w: Weights, keys: list[jax.Array | None]) -> jax.Array:
+    x = w["embedding"][tokens]
+    for block in range(BLOCKS):
+        at = partial("{}/{}".format, block)
+        q, k, v = (
+            jnp.einsum("btd,dhe->bhte", x, w[at(f"{part}/kernel")]) + w[at(f"{part}/bias")][:, None]
+            for part in ("query", "key", "value")
+        )
+        scores = jax.nn.softmax(jnp.einsum("bhte,bhse->bhts", q * (WIDTH // HEADS) ** -0.5, k))
+        attended = jnp.einsum("bhts,bhse->bthe", scores, v)
+        attended = jnp.einsum("bthe,hed->btd", attended, w[at("output/kernel")]) + w[at("output/bias")]
+        x = _layer_norm(x + _drop(attended, 0.1, keys[2 * block]), w, at("norm1"))
+        hidden = _dense(jax.nn.relu(_dense(x, w, at("up"))), w, at("down"))
+        x = _layer_norm(x + _drop(hidden, 0.1, keys[2 * block + 1]), w, at("norm2"))
+    return _dense(x.mean(1), w, "head")
+
+
+def _layer_norm(x: jax.Array, w: Weights, layer: str) -> jax.Array:
+    mean, variance = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
+    return (x - mean) * lax.rsqrt(variance + 1e-3) * w[f"{layer}/gamma"] + w[f"{layer}/beta"]
 
 
 def _logits(
-    model: str, formulation: str, params: dict, moving: dict, x: jax.Array, key: jax.Array
-) -> tuple[jax.Array, dict]:
-    keys = jax.random.split(key)
-    new_moving = {}
-    if model != "mlp":
-        conv, pool, moments = KERNELS[formulation]
-        for stage in ("1", "2"):
-            x = conv(x, params["conv" + stage]["w"]) + params["conv" + stage]["b"]
-            if model == "bn_cnn":
-                norm = "norm" + stage
-                x, new_moving[norm] = _normalize(x, moments, params[norm], moving[norm])
-            x = pool(jax.nn.relu(x))
-        if model == "cnn":
-            x = _dropout(x, keys[0], 0.25)
-    x = x.reshape(x.shape[0], -1)
-    x = jax.nn.relu(x @ params["hidden"]["w"] + params["hidden"]["b"])
-    if model != "mlp":
-        x = _dropout(x, keys[1], 0.5)
-    return x @ params["out"]["w"] + params["out"]["b"], new_moving
+    name: str, x: jax.Array, w: Weights, tuned: bool, keys: list[jax.Array | None]
+) -> tuple[jax.Array, Weights]:
+    if name == "mlp":
+        return _dense(jax.nn.relu(_dense(x.reshape(len(x), -1), w, "hidden")), w, "head"), {}
+    if name == "lstm":
+        return _dense(_lstm(_lstm(x.swapaxes(0, 1), w, "lstm1"), w, "lstm2")[-1], w, "head"), {}
+    if name == "transformer":
+        return _encoder_logits(x, w, keys), {}
+    return _image_logits(x, w, name == "bncnn", tuned, keys)
 
 
-# ---------------------------------------------------------------- training
-
-
-def _step(model: str, formulation: str, state: dict, x: jax.Array, y: jax.Array) -> dict:
+def _step(name: str, tuned: bool, dropout: bool, state: dict, x: jax.Array, labels: jax.Array) -> dict:
     """The state after one batch: SGD(0.01) for the report's network, Adam for the others."""
-    key, next_key = jax.random.split(state["key"])
+    key, *keys = jax.random.split(state["key"], 2 * BLOCKS + 1)
 
-    def loss_of(params: dict) -> tuple[jax.Array, tuple]:
-        logits, moving = _logits(model, formulation, params, state["moving"], x, key)
-        accuracy = jnp.mean(logits.argmax(-1) == y.argmax(-1))
-        return -jnp.mean(jnp.sum(y * jax.nn.log_softmax(logits), -1)), (moving, accuracy)
+    def loss_of(trained: Weights) -> tuple[jax.Array, tuple]:
+        logits, moved = _logits(
+            name, x, trained | state["moving"], tuned, keys if dropout else [None] * len(keys)
+        )
+        loss = -jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], 1).mean()
+        return loss, (moved, jnp.sum(logits.argmax(-1) == labels))
 
-    (loss, (moving, accuracy)), grads = jax.value_and_grad(loss_of, has_aux=True)(state["params"])
-    count = state["count"] + 1
-    if model == "cnn":
-        slots, params = state["slots"], jax.tree.map(lambda p, g: p - 0.01 * g, state["params"], grads)
+    (loss, (moved, right)), grads = jax.value_and_grad(loss_of, has_aux=True)(state["trained"])
+    count, slots = state["count"] + 1, state["slots"]
+    if name == "cnn":
+        trained = jax.tree.map(lambda p, g: p - 0.01 * g, state["trained"], grads)
     else:
-        first = jax.tree.map(lambda m, g: m + 0.1 * (g - m), state["slots"][0], grads)
-        second = jax.tree.map(lambda v, g: v + 0.001 * (g * g - v), state["slots"][1], grads)
+        first = jax.tree.map(lambda m, g: m + 0.1 * (g - m), slots[0], grads)
+        second = jax.tree.map(lambda v, g: v + 0.001 * (g * g - v), slots[1], grads)
         slots, rate = (first, second), 0.001 * jnp.sqrt(1 - 0.999**count) / (1 - 0.9**count)
-        params = jax.tree.map(lambda p, m, v: p - rate * m / (jnp.sqrt(v) + 1e-7), state["params"], *slots)
-    totals = state["totals"] + jnp.stack([loss, accuracy])
+        trained = jax.tree.map(lambda p, m, v: p - rate * m / (jnp.sqrt(v) + 1e-7), state["trained"], *slots)
     return {
-        "params": params, "moving": moving, "slots": slots, "key": next_key, "count": count, "totals": totals
+        "trained": trained, "moving": moved, "slots": slots, "key": key, "count": count,
+        "loss": state["loss"] + loss, "right": state["right"] + right,
     }  # fmt: skip
 
 
-@functools.cache
-def _trainer(model: str, formulation: str) -> Callable[[int], None]:
-    """A function that trains so many steps and waits for the last; its first call compiles."""
-    params, moving = _init(model)
-    slots = () if model == "cnn" else tuple(jax.tree.map(jnp.zeros_like, params) for _ in range(2))
-    key = jax.random.key(0, impl="threefry2x32" if formulation == "naive" else "rbg")
+def loop(
+    name: str,
+    formulation: str,
+    x: np.ndarray,
+    labels: np.ndarray,
+    values: dict[str, np.ndarray],
+    dropout: bool = True,
+    shuffle: bool = True,
+) -> Callable[[int], tuple[float, float]]:
+    """A function that trains for some epochs and returns loss and accuracy of the last."""
+    batch, steps = WORKLOADS[name].batch, len(x) // WORKLOADS[name].batch
+    moving = {path: jnp.array(v) for path, v in values.items() if path.endswith(("/mean", "/variance"))}
+    trained = {path: jnp.array(v) for path, v in values.items() if path not in moving}
     state = {
-        "params": params, "moving": moving, "slots": slots, "key": key,
-        "count": jnp.zeros(()), "totals": jnp.zeros(2),
+        "trained": trained, "moving": moving,
+        "slots": () if name == "cnn" else tuple(jax.tree.map(jnp.zeros_like, trained) for _ in range(2)),
+        "key": jax.random.key(0, impl="rbg"), "count": jnp.zeros(()),
+        "loss": jnp.zeros(()), "right": jnp.zeros((), "int32"),
     }  # fmt: skip
-    x, y = _data()
-    step = functools.partial(_step, model, formulation)
-    order = np.random.default_rng(2).permutation(SAMPLES).astype("int32").reshape(-1, BATCH[model])
-    batches = itertools.cycle(order)
+    step = partial(_step, name, formulation.endswith("tuned"), dropout)
+    one = jax.jit(step, donate_argnums=0)
+    device = jax.device_put((x, labels))
 
-    if formulation == "naive":
-        compiled = jax.jit(step, donate_argnums=0)
+    @partial(jax.jit, donate_argnums=0)
+    def many(state: dict, data: tuple, order: jax.Array) -> dict:
+        def body(state: dict, rows: jax.Array) -> tuple[dict, None]:
+            return step(state, *(d.at[rows].get(mode="clip") for d in data)), None
 
-        def train(steps: int) -> None:
-            nonlocal state
-            for rows in itertools.islice(batches, steps):
-                state = compiled(state, x[rows], y[rows])
-            jax.block_until_ready(state)
+        return lax.scan(body, state, order)[0]
 
-    else:
-        device_x, device_y = jax.device_put(x), jax.device_put(y)
-
-        @functools.partial(jax.jit, donate_argnums=0)
-        def many(state: dict, x: jax.Array, y: jax.Array, rows: jax.Array, steps: int) -> dict:
-            def body(i: int, state: dict) -> dict:
-                return step(state, *(jnp.take(data, rows[i], axis=0, mode="clip") for data in (x, y)))
-
-            return lax.fori_loop(0, steps, body, state)
-
-        def train(steps: int) -> None:
-            nonlocal state
-            for start in range(0, steps, STEPS_PER_DISPATCH):
-                rows = np.stack(list(itertools.islice(batches, STEPS_PER_DISPATCH)))
-                state = many(state, device_x, device_y, rows, min(STEPS_PER_DISPATCH, steps - start))
-            jax.block_until_ready(state)
+    def train(epochs: int) -> tuple[float, float]:
+        nonlocal state
+        for _ in range(epochs):
+            order = np.random.permutation(len(x)) if shuffle else np.arange(len(x))
+            order = order.astype("int32").reshape(steps, batch)
+            state |= {"loss": jnp.zeros(()), "right": jnp.zeros((), "int32")}
+            if formulation.startswith("step"):
+                for rows in order:
+                    state = one(state, x[rows], labels[rows])
+            else:
+                for start in range(0, steps, STEPS_PER_DISPATCH):
+                    state = many(state, device, order[start : start + STEPS_PER_DISPATCH])
+            found = float(state["loss"]) / steps, int(state["right"]) / len(x)
+        return found
 
     return train
-
-
-def run(model: str, formulation: str, steps: int) -> float:
-    """Seconds per training step, without compilation, which the first call for a model does beforehand."""
-    train = _trainer(model, formulation)
-    train(1)
-    start = time.perf_counter()
-    train(steps)
-    return (time.perf_counter() - start) / steps
-
-
-def main(models: list[str]) -> None:
-    columns = ("naive ms", "best ms", "naive/best", "first naive s", "first best s")
-    print(f"{'model':8}", *(f"{column:>13}" for column in columns))
-    for model in models or list(BATCH):
-        first = {}
-        for formulation in KERNELS:
-            start = time.perf_counter()
-            run(model, formulation, 1)
-            first[formulation] = time.perf_counter() - start
-        steps = 256 if model == "mlp" else 16
-        pairs = [[run(model, formulation, steps) for formulation in KERNELS] for _ in range(7)]
-        naive, best = (1000 * statistics.median(times) for times in zip(*pairs))
-        ratio = statistics.median(slow / fast for slow, fast in pairs)
-        values = (naive, best, ratio, first["naive"], first["best"])
-        print(f"{model:8}", *(f"{value:13.3f}" for value in values))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

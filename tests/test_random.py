@@ -11,6 +11,7 @@ from triceras import random, use_engine
 from triceras.core.errors import ArgumentError, ShapeError
 from triceras.core.scope import clear_session
 from triceras.core.spec import KerasTensor
+from triceras.engine import selection
 from triceras.random import SeedGenerator, set_random_seed
 
 N = 20_000
@@ -27,9 +28,8 @@ SAMPLERS = [
 ]
 
 
-@pytest.fixture(params=["numpy", "jax"])
+@pytest.fixture(params=[name for name in selection.MODULES if selection.installed(name)])
 def engine(request):
-    pytest.importorskip(request.param)
     with use_engine(request.param) as found:
         yield found
 

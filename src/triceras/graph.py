@@ -177,6 +177,9 @@ class Function(Operation):
         self.nodes, self.operations = order(self.inputs, self.outputs)
         self.plan = Plan(self.inputs, outputs, self.nodes)
 
+    def __reduce__(self) -> Any:
+        return Function, (self._inputs_struct, self._outputs_struct, self.name)
+
     def call(self, inputs: Any) -> Any:
         """The outputs for values of the inputs."""
         values = tree.flatten(inputs) if tree.is_nested(self._inputs_struct) else [inputs]

@@ -12,7 +12,8 @@ import random as python_random
 import secrets
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,29 @@ def set_random_seed(seed: int) -> None:
 
 
 on_clear.append(_defaults.clear)
+
+
+@contextmanager
+def undisturbed() -> Iterator[Callable[[], bool]]:
+    """A `with` block after which the default sources go on as if nothing had been drawn in it.
+
+    Returns:
+        A function that says whether a default source was made in the block; it is forgotten.
+    """
+    with _lock:
+        draws, before = Counter(_draws), {name: (g, g.state.numpy()) for name, g in _defaults.items()}
+    made: set[str] = set()
+    try:
+        yield lambda: bool(made)
+    finally:
+        made |= _defaults.keys() - before.keys()
+        for name in made:
+            del _defaults[name]
+        for source, value in before.values():
+            source.state.assign(value)
+        with _lock:
+            _draws.clear()
+            _draws.update(draws)
 
 
 def _seed_number(seed: Any) -> int:
@@ -430,7 +454,13 @@ def dropout(
         shape = tuple(size if n is None else n for n, size in zip(noise_shape, shape, strict=True))
     if rate == 1:
         return ops.zeros_like(inputs)
-    keep = ops.greater_equal(random_bits(_key(seed, _engine_of(inputs)), shape), np.uint32(rate * 2**32))
+    return _dropped(inputs, _key(seed, _engine_of(inputs)), rate, shape)
+
+
+@op(at=())
+def _dropped(inputs: Kept, key: Kept, rate: float, shape: Shape) -> Tensor:
+    """The inputs with a random pattern of a shape set to 0, and the rest scaled up."""
+    keep = ops.greater_equal(random_bits(key, shape), np.uint32(rate * 2**32))
     return ops.where(keep, ops.multiply(inputs, 1 / (1 - rate)), 0)
 
 

@@ -74,7 +74,7 @@ class Variable:
     """
 
     __slots__ = (
-        "__weakref__", "_autocast", "_declared", "_dtype", "_regularizer", "_trainable", "aggregation", "constraint", "engine", "exposed",
+        "__weakref__", "_autocast", "_declared", "_dtype", "_frozen", "_regularizer", "_trainable", "aggregation", "constraint", "engine", "exposed",
         "held", "layout", "name", "overwrite_with_gradient", "path", "shape", "synchronization",
     )  # fmt: skip
     __array_priority__ = 1000
@@ -105,7 +105,7 @@ class Variable:
             )
         self.name, self.path = name, "/".join((*name_stack.get(), name))
         self.aggregation, self.synchronization, self.layout = aggregation or "none", synchronization, layout
-        self._trainable, self._autocast = bool(trainable), bool(autocast)
+        self._trainable, self._autocast, self._frozen = bool(trainable), bool(autocast), False
         self.constraint: Callable[[Any], Any] | None = None
         self._regularizer: Any = None
         self.overwrite_with_gradient = False
@@ -230,13 +230,27 @@ class Variable:
         """Where the value is, such as "cpu:0"."""
         return self.engine.device_of(self.engine.read(self.held))
 
-    def move(self, engine: Engine, device: str | None = None) -> None:
+    @property
+    def place(self) -> tuple[Any, ...]:
+        """What holds the value, and where, so that a move can be undone."""
+        return self.engine, self.held, self._dtype, self.exposed
+
+    @place.setter
+    def place(self, place: tuple[Any, ...]) -> None:
+        self.engine, self.held, self._dtype, self.exposed = place
+
+    def move(self, engine: Engine, device: str | None = None, copy: bool = False) -> None:
         """Hold the value in another engine, or on another of its devices.
+
+        Args:
+            engine: where to.
+            device: None for the engine's default.
+            copy: hold a copy also if the value is there already.
 
         Raises:
             StateError: a step is being traced.
         """
-        if engine is self.engine and (device is None or device == self.device):
+        if engine is self.engine and not copy and (device is None or device == self.device):
             return
         if state.get() is not None:
             raise StateError(
@@ -246,8 +260,10 @@ class Variable:
         # through the host's memory: between CPUs that is a view and one copy, so nothing would be gained by DLPack
         array = self.engine.to_numpy(self.engine.read(self.held)).astype(self._declared, copy=False)
         with selection.running(engine, device):
-            self.held = engine.hold(array, self._trainable)
-        self.engine, self._dtype, self.exposed = engine, engine.canonical(self._declared), False
+            held = engine.hold(array, self._trainable)
+        if self._frozen:
+            held = engine.trained(held, False)
+        self.place = engine, held, engine.canonical(self._declared), False
 
     def numpy(self) -> np.ndarray:
         """A copy of the value as a NumPy array."""
@@ -272,6 +288,18 @@ class Variable:
     @trainable.setter
     def trainable(self, value: bool) -> None:
         self._trainable = bool(value)
+        self.held = self.engine.trained(self.held, self._trainable and not self._frozen)
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the layer around it isn't trained; only the engine's library needs to know."""
+        return self._frozen
+
+    @frozen.setter
+    def frozen(self, value: bool) -> None:
+        if value is not self._frozen:
+            self._frozen = value
+            self.held = self.engine.trained(self.held, self._trainable and not value)
 
     @property
     def regularizer(self) -> Any:
@@ -287,6 +315,16 @@ class Variable:
     def regularization_loss(self) -> Any:
         """The penalty of this variable's regularizer."""
         return None if self._regularizer is None else self._regularizer(self)
+
+    def __getattr__(self, name: str) -> Any:
+        """What a variable lacks and its tensor has, such as `T` or `at`."""
+        if not name.startswith("__"):
+            engine = object.__getattribute__(self, "engine")
+            try:
+                return getattr(engine.stands_for(self), name)
+            except AttributeError:
+                pass
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __float__(self) -> float:
         return float(self.numpy().item())
@@ -377,3 +415,4 @@ def assign_where(condition: Any, action: Callable[[], Any]) -> None:
 
 
 operators.bind(Variable)
+selection.introduce(Variable)

@@ -21,6 +21,8 @@ class Case:
         reference: whether the reference has the layer.
         unknown: which sizes may be unknown: "all", "batch", or "channels-known" for all but the channels.
         tol: relative and absolute tolerance.
+        apart: whether the inputs are arguments of their own, not a list.
+        call: further arguments of the call.
     """
 
     layer: str
@@ -33,13 +35,16 @@ class Case:
     reference: bool = True
     unknown: str = "channels-known"
     tol: float = 2e-5
+    apart: bool = False
+    call: dict[str, Any] = field(default_factory=dict)
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
         return list(self.shape) if isinstance(self.shape, list) else [self.shape]
 
     def __str__(self) -> str:
-        return f"{self.layer}({', '.join(f'{k}={v!r}' for k, v in self.arguments.items())}){self.shape}"
+        given = ", ".join(f"{k}={v!r}" for k, v in (self.arguments | self.call).items())
+        return f"{self.layer}({given}){self.shape}"
 
 
 SEQUENCE, IMAGE, VOLUME = (2, 9, 4), (2, 7, 8, 4), (2, 5, 6, 7, 2)

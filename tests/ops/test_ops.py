@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib
 import inspect
 import itertools
@@ -20,7 +21,7 @@ import pytest
 import triceras.ops  # noqa: F401 - defines all ops
 from tests.ops.case import Case
 from triceras.core import config, registry, tree
-from triceras.core.dtypes import INTEGERS, is_float_dtype, standardize_dtype
+from triceras.core.dtypes import COMPLEX, FLOATS, INTEGERS, NARROW, is_float_dtype, standardize_dtype
 from triceras.core.spec import KerasTensor
 from triceras.engine import selection
 from triceras.ops.op import OPS, Op
@@ -29,11 +30,13 @@ from triceras.variable import Variable
 # What is known to differ: (check, engine or "", op) and why. An entry whose check passes fails.
 GAPS: dict[tuple[str, str, str], str] = {
     ("compiled", "", "bincount"): "the length of the result depends on the data",
-    ("compiled", "", "nonzero"): "the length of the result depends on the data",
-    ("gradient", "", "segment_prod"): "JAX has no gradient of scatter-multiply",
+    ("compiled", "jax", "nonzero"): "the length of the result depends on the data",
+    ("compiled", "torch", "unique"): "torch can't capture a size that depends on the data",
+    ("gradient", "jax", "segment_prod"): "JAX has no gradient of scatter-multiply",
 }
 
 ENGINES = [name for name in selection.MODULES if selection.installed(name)]
+COMPILERS = [name for name in ENGINES if selection.get(name).differentiates]
 TABLES = sorted(Path(__file__).parent.glob("cases_*.py"))
 API = Path(__file__).parents[2].parent / "shared" / "api" / "keras-3.15.1.json"
 
@@ -65,6 +68,14 @@ def rows(keep: Callable[[Case], bool] = lambda case: True) -> Any:
     return pytest.mark.parametrize("case", kept, ids=map(str, kept))
 
 
+def rows_on_compilers(keep: Callable[[Case], bool]) -> Any:
+    """Parametrize a test over rows and the engines that transform them by code of ours."""
+    kept = [(case, name) for name in COMPILERS for case in CASES if keep(case) and is_ours(case, name)]
+    return pytest.mark.parametrize(
+        ("case", "compiler"), kept, indirect=["compiler"], ids=[f"{name}-{case}" for case, name in kept]
+    )
+
+
 @pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> Iterator[Any]:
     with selection.running(selection.get(request.param)) as active:
@@ -72,10 +83,9 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 
 @pytest.fixture
-def compiler() -> Iterator[Any]:
-    """The engine whose transformations are checked."""
-    pytest.importorskip("jax")
-    with selection.running(selection.get("jax")) as active:
+def compiler(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """The engine whose transformations are checked; `rows_on_compilers` names it."""
+    with selection.running(selection.get(request.param)) as active:
         yield active
 
 
@@ -98,7 +108,9 @@ def gap(request: pytest.FixtureRequest) -> None:
     arguments = getattr(request.node, "callspec", None)
     if arguments is not None and "case" in arguments.params:
         check = request.node.originalname.removeprefix("test_")
-        why = GAPS.get((check, arguments.params.get("engine", ""), arguments.params["case"].op))
+        where = arguments.params.get("engine") or arguments.params.get("compiler", "")
+        op = arguments.params["case"].op
+        why = GAPS.get((check, where, op)) or GAPS.get((check, "", op))
         if why:
             request.applymarker(pytest.mark.xfail(reason=why, strict=True))
 
@@ -137,11 +149,17 @@ def call(fn: Callable[..., Any], case: Case, args: Any) -> Any:
     return fn(**dict(zip(made.tensors, args, strict=False)), **case.statics)
 
 
-def is_ours(case: Case) -> bool:
-    """Whether an op is more than a function of JAX's own, whose derivatives and tracing need no check."""
+def is_ours(case: Case, engine: str) -> bool:
+    """Whether an op is more than a function of the library's own, whose derivatives and tracing need no check."""
     made = mechanism(case)
-    native = made and selection.get("jax").natives.get(made.name) if "jax" in ENGINES else None
+    native = made and selection.get(engine).natives.get(made.name)
     return native is None or str(native.__module__).startswith("triceras")
+
+
+def kinds(engine: Any, dtypes: Any) -> list[str]:
+    """Names of dtypes, up to what the engine's library has instead of some, and in 32 bits."""
+    names = [engine.canonical(standardize_dtype(dtype)) for dtype in dtypes]
+    return [NARROW.get(name, name) for name in names]
 
 
 def leaves(structure: Any) -> list[Any]:
@@ -173,7 +191,7 @@ def assert_same(got: list[np.ndarray], expected: list[np.ndarray], tol: float) -
             np.testing.assert_allclose(a.astype(wide), b.astype(wide), rtol=tol, atol=tol)
 
 
-def assert_fits(symbolic: list[Any], eager: list[Any]) -> None:
+def assert_fits(engine: Any, symbolic: list[Any], eager: list[Any]) -> None:
     """Symbolic results have the dtypes of real ones and their shapes, up to unknown sizes."""
     assert len(symbolic) == len(eager)
     for spec, x in zip(symbolic, eager, strict=True):
@@ -183,7 +201,7 @@ def assert_fits(symbolic: list[Any], eager: list[Any]) -> None:
                 spec.shape,
                 x.shape,
             )
-            assert spec.dtype == standardize_dtype(x.dtype)
+            assert kinds(engine, [spec.dtype]) == kinds(engine, [x.dtype])
         else:
             assert spec == x
 
@@ -200,7 +218,7 @@ def test_value(case: Case, engine: Any, request: pytest.FixtureRequest) -> None:
         expected = [np.asarray(x) for x in leaves(case.expect(*case.args, **case.statics))]
     else:
         expected = _reference_value(request.getfixturevalue("reference"), case)
-        assert [standardize_dtype(x.dtype) for x in got] == [standardize_dtype(x.dtype) for x in expected]
+        assert kinds(engine, [x.dtype for x in got]) == kinds(engine, [x.dtype for x in expected])
     assert_same(got, expected, case.tol)
 
 
@@ -219,18 +237,24 @@ def _their_function(reference: Any, case: Case) -> Callable[..., Any]:
     return found
 
 
-@rows(lambda case: case.grad and is_ours(case) and any(is_data(x, "f") for x in tree.flatten(case.args)))
+@rows_on_compilers(lambda case: case.grad and any(is_data(x, "f") for x in tree.flatten(case.args)))
 def test_gradient(case: Case, compiler: Any) -> None:
     """Directional derivatives by each float argument against central differences, in double precision."""
-    import jax
-
     floatx = config.floatx()
     config.set_floatx("float64")
     try:
-        with jax.enable_x64(True):
+        with _double_precision(compiler):
             _check_gradient(case, compiler)
     finally:
         config.set_floatx(floatx)
+
+
+def _double_precision(engine: Any) -> Any:
+    if engine.name != "jax":
+        return contextlib.nullcontext()
+    import jax
+
+    return jax.enable_x64(True)
 
 
 def _check_gradient(case: Case, engine: Any) -> None:
@@ -246,11 +270,11 @@ def _check_gradient(case: Case, engine: Any) -> None:
     add, multiply, real, imag, total = (registry.lookup(f"ops.{name}") for name in names)
     result = [x for x in leaves(call(function(case), case, args)) if hasattr(x, "dtype")]
     weights = {
-        i: random.normal(size=x.shape)
+        i: random.normal(size=tuple(x.shape))
         for i, x in enumerate(result)
-        if "int" not in str(x.dtype) and x.dtype != bool
+        if standardize_dtype(x.dtype) in (*FLOATS, *COMPLEX)
     }
-    if not weights or not all(np.isfinite(np.asarray(result[i])).all() for i in weights):
+    if not weights or not all(np.isfinite(engine.to_numpy(result[i])).all() for i in weights):
         return  # nothing that has a derivative, or that differences could measure
 
     def loss() -> Any:
@@ -258,13 +282,14 @@ def _check_gradient(case: Case, engine: Any) -> None:
         found = 0.0
         for i, weight in weights.items():
             part = outputs[i]
-            if part.dtype.kind == "c":
+            if standardize_dtype(part.dtype) in COMPLEX:
                 part = add(real(part), multiply(2.0, imag(part)))
             found = add(found, total(multiply(part, weight)))
         return found
 
-    # perturbed values are another state of the same program, which is compiled once
-    measure = engine.compile(lambda: engine.value_and_grad(loss, variables)(), variables)
+    measure = engine.value_and_grad(loss, variables)
+    if engine.name == "jax":  # perturbed values are another state of the same program, which is compiled once
+        measure = engine.compile(measure, variables)
     step = 1e-5
     _value, grads = measure()
     for each, grad in zip(variables, grads, strict=True):
@@ -275,7 +300,8 @@ def _check_gradient(case: Case, engine: Any) -> None:
             ends.append(float(measure()[0]))
         each.assign(start)
         expected = (ends[0] - ends[1]) / (2 * step)
-        np.testing.assert_allclose((np.asarray(grad) * direction).sum(), expected, rtol=1e-3, atol=1e-4)
+        slope = (engine.to_numpy(grad) * direction).sum()
+        np.testing.assert_allclose(slope, expected, rtol=1e-3, atol=1e-4)
 
 
 def _combinations(case: Case) -> list[tuple[str, ...]]:
@@ -348,8 +374,8 @@ def test_dtypes(case: Case, engine: Any, reference: Any) -> None:
             result = engine.abstract(run, [KerasTensor(x.shape, x.dtype) for x in tensors])
         else:
             result = call(function(case), case, args)
-        got = [standardize_dtype(x.dtype) for x in leaves(result)]
-        if got != expected:
+        got = [x.dtype for x in leaves(result)]
+        if kinds(engine, got) != kinds(engine, expected):
             wrong.append(f"{combination}: {got}, expected {expected}")
     assert not wrong, "\n".join(wrong)
 
@@ -367,7 +393,7 @@ def _tensor_args(case: Case) -> Any:
 def test_symbolic_static(case: Case, engine: Any) -> None:
     args = _tensor_args(case)
     symbolic = leaves(call(function(case), case, replace(args, lambda x: KerasTensor(x.shape, x.dtype))))
-    assert_fits(symbolic, leaves(call(function(case), case, args)))
+    assert_fits(engine, symbolic, leaves(call(function(case), case, args)))
 
 
 @rows(lambda case: case.unknown and any(is_data(x) and x.ndim for x in tree.flatten(case.args)))
@@ -387,10 +413,10 @@ def test_symbolic_unknown(case: Case, engine: Any) -> None:
         symbolic = unknown(False)
     except Exception:
         symbolic = unknown(True)
-    assert_fits(symbolic, leaves(call(function(case), case, args)))
+    assert_fits(engine, symbolic, leaves(call(function(case), case, args)))
 
 
-@rows(lambda case: is_ours(case) and any(map(is_data, tree.flatten(case.args))))
+@rows_on_compilers(lambda case: any(map(is_data, tree.flatten(case.args))))
 def test_compiled(case: Case, compiler: Any) -> None:
     args = replace(list(case.args), compiler.make)
     tensors = [x for x in tree.flatten(args) if selection.engine_of(type(x))]

@@ -118,7 +118,7 @@ def test_compiled_is_eager_also_with_a_changed_learning_rate(case: Case, jax_eng
             optimizer.learning_rate = eager.learning_rate = 0.25
         eager.apply(grads, expected)
         step([jax_engine.make(g) for g in grads])
-    assert step.traces == 1
+    assert step.journal.captures == 1
     same(values(variables), values(expected), case.tol, SHAPES)
     same(values(optimizer.variables), values(eager.variables), case.tol)
 

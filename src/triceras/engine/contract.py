@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from triceras.core import tree
+from triceras.core.errors import EngineError
 from triceras.core.scope import Local
 from triceras.core.spec import KerasTensor
 
@@ -82,6 +83,20 @@ class StepLoop:
         return result
 
 
+class Guest(ABC):
+    """Native code that a layer holds.
+
+    Attributes:
+        state: what its variables keep, with names, and whether it is trained.
+    """
+
+    state: dict[str, tuple[Any, bool]]
+
+    @abstractmethod
+    def run(self, variables: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """The code's result for the variables' values; what it changes is assigned to them."""
+
+
 class Engine(ABC):
     """A library that computes, behind one contract. It is shown as its name and equals it."""
 
@@ -131,14 +146,6 @@ class Engine(ABC):
     def canonical(self, dtype: str) -> str:
         """The dtype that the library has for a name; 64-bit or unsigned ones may become others."""
         return dtype
-
-    def attribute(self, owner: Any, name: str) -> Any:
-        """What a layer or variable offers to the library's own programs beside its public names.
-
-        Raises:
-            AttributeError: there is no such thing.
-        """
-        raise AttributeError(f"{type(owner).__name__!r} object has no attribute {name!r}")
 
     @abstractmethod
     def to_numpy(self, x: Any) -> np.ndarray:
@@ -191,6 +198,39 @@ class Engine(ABC):
     def device_of(self, x: Any) -> str:
         """The name of the device on which a tensor is."""
         return "cpu:0"
+
+    # -- in the library's own programs -------------------------------------------------------------------------------
+
+    def attribute(self, layer: Any, name: str) -> Any:
+        """What a layer offers to the library's own programs beside its public names.
+
+        Raises:
+            AttributeError: there is no such thing.
+        """
+        raise AttributeError(name)
+
+    def seen_as(self, kind: type) -> type:
+        """The class of which the library takes a layer of a class to be."""
+        return kind
+
+    def stands_for(self, variable: Any) -> Any:
+        """What offers a variable's further attributes: its tensor."""
+        return variable.value
+
+    def welcome(self, kind: type) -> None:
+        """Make the library's own functions take objects of a class that has `__triceras_tensor__`."""
+
+    def trained(self, held: Any, trainable: bool) -> Any:
+        """What a variable keeps when it is trained, or isn't any longer."""
+        return held
+
+    def host(self, kind: str, *code: Any) -> Guest:
+        """Native code of some kind, as layers hold it.
+
+        Raises:
+            EngineError: this engine doesn't run such code.
+        """
+        raise EngineError(f"The engine {self} runs no {kind}.")
 
     def adapted(self, run: Callable[..., Any]) -> Callable[..., Any]:
         """A native, or an op's generic body, as this engine runs it."""

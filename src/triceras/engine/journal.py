@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from triceras.core import dtypes
+from triceras.core.scope import Local
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,8 @@ class Event:
     """One thing that happened to a compiled function.
 
     Args:
-        kind: "capture", "eager" (ran as plain Python), "kernel" (a slow one was chosen) or "sync" (the host waited).
+        kind: "capture", "eager" (ran as plain Python), "kernel" (a slow one was chosen), "sync" (the host waited),
+            "renewal" (a new function took the place of an older one) or "choice" (of an engine, by measuring).
         cause: why.
         seconds: what it took.
     """
@@ -63,6 +65,16 @@ class Journal:
     def captures(self) -> int:
         """How often the function was captured."""
         return sum(self.counts[e] for e in self.events if e.kind == "capture")
+
+
+noting: Local[Journal | None] = Local("journal", None)  # that of the function being captured
+
+
+def slow_kernel(cause: str) -> None:
+    """Write down, in the journal of the function being captured, that a kernel known to be slow was chosen."""
+    journal = noting.get()
+    if journal is not None:
+        journal.note("kernel", cause)
 
 
 def described(leaf: Any) -> str:

@@ -15,6 +15,7 @@ from triceras.core.errors import EngineMissingError, NotFoundError
 from triceras.core.registry import export
 from triceras.core.scope import Local
 from triceras.engine.contract import Engine
+from triceras.engine.memory import keep_freed
 
 PREFERENCE = ("jax", "torch", "tensorflow", "numpy")
 MODULES = {name: f"triceras.engine.on_{name}" for name in PREFERENCE}
@@ -22,6 +23,7 @@ LIBRARIES = {name: name for name in PREFERENCE}
 
 _loaded: dict[str, Engine] = {}
 _by_type: dict[type, Engine | None] = {}
+_holders: list[type] = []  # our classes that stand for tensors
 _lock = threading.RLock()
 _default: Engine | None = None
 _active: Local[Engine | None] = Local("engine", None)
@@ -51,10 +53,22 @@ def get(name: str) -> Engine:
             )
         with _lock:
             if name not in _loaded:
-                _loaded[name] = importlib.import_module(MODULES[name]).ENGINE
+                if not _loaded:
+                    keep_freed()
+                engine = _loaded[name] = importlib.import_module(MODULES[name]).ENGINE
                 _by_type.clear()
+                for kind in _holders:
+                    engine.welcome(kind)
         engine = _loaded[name]
     return engine
+
+
+def introduce(kind: type) -> None:
+    """Make the functions of all engines' libraries take objects of a class, which has `__triceras_tensor__`."""
+    with _lock:
+        _holders.append(kind)
+        for engine in _loaded.values():
+            engine.welcome(kind)
 
 
 def current() -> Engine:

@@ -6,7 +6,7 @@ from triceras.core.registry import publish
 
 FAMILIES = (
     "base", "input_spec", "input_layer", "core", "activation", "reshaping", "merging", "regularization",
-    "normalization", "convolution", "pooling", "preprocessing",
+    "wrapper", "normalization", "convolution", "pooling", "attention", "preprocessing", "recurrent", "serialization",
 )  # fmt: skip
 for family in FAMILIES:
     importlib.import_module(f"triceras.layers.{family}")

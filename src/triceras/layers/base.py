@@ -50,10 +50,32 @@ class Pass:
 current_pass: Local[Pass | None] = Local("pass", None)
 
 _UNTRACKED = frozenset(
-    {"_arguments", "_inbound_nodes", "_losses", "_own_variables", "_build_shapes", "optimizer", "_pass"}
+    {"_arguments", "_inbound_nodes", "_losses", "_own_variables", "_build_shapes", "optimizer", "_pass", "_known"}
 )
 _INPUT_ARGUMENTS = ("input_shape", "input_dim", "batch_input_shape")
 _COMMON_ARGUMENTS = frozenset({"name", "trainable", "dtype", "autocast", *_INPUT_ARGUMENTS})
+
+
+class Known:
+    """Calls inside other calls that need no preparation: a tensor of a kind seen before, in a layer that is settled."""
+
+    __slots__ = ("autocast", "kinds", "trains")
+
+    def __init__(self, layer: Layer) -> None:
+        self.autocast, self.kinds = layer._autocast_dtype(), set()
+        self.trains = layer.call_info.has_training
+
+    def add(self, x: Any) -> None:
+        """Remember a tensor's kind."""
+        if len(self.kinds) < 64:
+            self.kinds.add((x.__class__, x.dtype, x.shape))
+
+    def covers(self, x: Any, outer: Pass) -> bool:
+        """Whether such a tensor was prepared before."""
+        try:
+            return (x.__class__, x.dtype, x.shape) in self.kinds and autocast.get() == self.autocast
+        except (AttributeError, TypeError):
+            return False
 
 
 class CallInfo:
@@ -75,8 +97,21 @@ class CallInfo:
         return dict(zip(self.names, args, strict=False)) | kwargs
 
 
+class Seen:
+    """Taken by isinstance() for what the engine's library takes it for."""
+
+    @property
+    def __class__(self) -> type:
+        engine = self.__dict__.get("engine")
+        return type(self) if engine is None else engine.seen_as(type(self))
+
+    @__class__.setter
+    def __class__(self, kind: type) -> None:
+        object.__dict__["__class__"].__set__(self, kind)
+
+
 @export("Layer", "layers.Layer")
-class Layer(Operation):
+class Layer(Seen, Operation):
     """A computation with weights.
 
     Subclasses make sublayers and settings in `__init__`, weights in `build(self, input_shape)`, and compute in
@@ -100,6 +135,7 @@ class Layer(Operation):
 
     call_info: CallInfo
     supports_masking = False
+    training: bool | None = None  # for calls that aren't told; `train()` and `eval()` of PyTorch programs set it
     axis_names: tuple[str, ...] = ()  # words for the input's axes, for messages
     omitted_if_none: tuple[str, ...] = ()  # arguments that the config holds only if they were given
 
@@ -156,7 +192,18 @@ class Layer(Operation):
                 self._own_variables[:] = [v for v in self._own_variables if v is not old]
             if not any(v is value for v in self._own_variables):
                 self._own_variables.append(value)
+        self.__dict__.pop("_known", None)
         object.__setattr__(self, name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        """What the engine's library looks for in a layer; see `Engine.attribute`."""
+        engine = self.__dict__.get("engine")
+        if engine is not None and not name.startswith("__"):
+            try:
+                return engine.attribute(self, name)
+            except AttributeError:
+                pass
+        return object.__getattribute__(self, name)  # raises as usual, or what a property raised
 
     def __delattr__(self, name: str) -> None:
         old = self.__dict__.get(name)
@@ -180,9 +227,12 @@ class Layer(Operation):
                 for item in value.values():
                     yield from search(item)
 
-        for name, value in list(self.__dict__.items()):
-            if name not in _UNTRACKED:
-                yield from search(value)
+        for _, value in self._tracked():
+            yield from search(value)
+
+    def _tracked(self) -> list[tuple[str, Any]]:
+        """Attributes that may hold parts of the layer."""
+        return [item for item in self.__dict__.items() if item[0] not in _UNTRACKED]
 
     @property
     def _layers(self) -> list[Layer]:
@@ -272,6 +322,8 @@ class Layer(Operation):
     def trainable(self, value: bool) -> None:
         for layer in self._flatten_layers():
             layer._trainable = bool(value)
+            for v in layer._own_variables:
+                v.frozen = not value
 
     @property
     def path(self) -> str:
@@ -303,6 +355,8 @@ class Layer(Operation):
         if target is None and device is None:
             raise ArgumentError('Say where to: to("torch"), to("gpu:0") or to("torch", device="gpu:0").')
         engine = self.engine
+        if target is not None and not isinstance(target, (str, Engine)):  # a dtype or device in the library's own form
+            return engine.attribute(self, "to")(target)
         if isinstance(target, str) and target.partition(":")[0].lower() in ("cpu", "gpu", "cuda"):
             target, device = None, target
         if target is not None:
@@ -312,9 +366,9 @@ class Layer(Operation):
         Move(engine, device).visit(self)
         return self
 
-    def _settle(self, engine: Engine, device: str | None) -> None:
-        self.engine, self.device = engine, device
-        self._losses.clear()
+    def _settled(self, engine: Engine, device: str | None) -> dict[str, Any]:
+        """Attributes that belong to an engine, as they are after a move; `moving.Move` sets them."""
+        return {"engine": engine, "device": device, "_losses": [], "_known": None}
 
     def _home(self) -> Any:
         """A `with` block in which the layer's engine is active, on the layer's device."""
@@ -410,7 +464,7 @@ class Layer(Operation):
             from triceras import constraints
 
             variable.constraint = constraints.get(constraint)
-        variable.overwrite_with_gradient = overwrite_with_gradient
+        variable.overwrite_with_gradient, variable.frozen = overwrite_with_gradient, not self._trainable
         self._own_variables.append(variable)
         return variable
 
@@ -533,6 +587,11 @@ class Layer(Operation):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Compute on tensors, or grow the graph on symbolic tensors; builds the layer first if needed."""
+        if len(args) == 1 and not kwargs and not attached_masks:
+            known, outer = self.__dict__.get("_known"), current_pass.get()
+            if known is not None and outer is not None and known.covers(args[0], outer):
+                self.__dict__["_pass"] = outer.outermost
+                return self.call(args[0], training=outer.training) if known.trains else self.call(args[0])
         if "built" not in self.__dict__:
             raise StateError(
                 f"{type(self).__name__}.__init__() doesn't call super().__init__(); add that call first."
@@ -565,7 +624,11 @@ class Layer(Operation):
         masks = self._fill_masks(args, kwargs) if attached_masks else None
         symbolic = is_symbolic(args) or (bool(kwargs) and any_symbolic(kwargs))
         with self._entered(outer, training):
-            outputs = self.compute_output_spec(*args, **kwargs) if symbolic else self.call(*args, **kwargs)
+            try:
+                outputs = self.compute_output_spec(*args, **kwargs) if symbolic else self.call(*args, **kwargs)
+            except TypeError as error:
+                self._explain_mixture(error)
+                raise
             self.built = self._called = True
             if self.activity_regularizer is not None:
                 self._add_activity_loss(outputs)
@@ -577,7 +640,33 @@ class Layer(Operation):
                 {k: v for k, v in kwargs.items() if k in named or k not in ("training", "mask")},
                 outputs,
             )
+        elif not symbolic and masks is None and len(args) == 1 and outer is not None:
+            self._remember(args[0])
         return outputs
+
+    def _explain_mixture(self, error: TypeError) -> None:
+        """Raise an error that says so if the line that failed had tensors of two engines at hand."""
+        frame = error.__traceback__
+        while frame is not None and frame.tb_next is not None:
+            frame = frame.tb_next
+        values = frame.tb_frame.f_locals.values() if frame is not None else ()
+        engines = sorted({e.name for e in (selection.engine_of(type(v)) for v in values) if e is not None})
+        if len(engines) > 1:
+            raise EngineError(
+                f"Layer {self.path!r} computes with tensors of {' and '.join(engines)} at once, and runs on {self.engine}. "
+                "Convert what it takes from outside with ops.convert_to_tensor(x)."
+            ) from error
+
+    def _remember(self, x: Any) -> None:
+        """Know an inner call's argument again: the next one like it goes straight to `call`."""
+        known = self.__dict__.get("_known")
+        if known is None:
+            plain = self.activity_regularizer is None and type(self).compute_mask is Layer.compute_mask
+            plain = plain and self.training is None
+            if not plain or self.call_info.training_default is not None or selection.engine_of(type(x)) is None:
+                return
+            known = self.__dict__["_known"] = Known(self)
+        known.add(x)
 
     def _entered(self, outer: Pass | None, training: bool | None) -> ExitStack | nullcontext[None]:
         """What surrounds `call`: the pass, mixed precision, and names for sublayers that are built in the first call."""
@@ -671,6 +760,8 @@ class Layer(Operation):
                 kwargs.pop("training", None)
         if value is None and outer is not None:
             value = outer.training
+        if value is None:
+            value = self.training
         return info.training_default if value is None else value
 
     def _fill_masks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

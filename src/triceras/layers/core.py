@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from triceras import activations, ops
-from triceras.core.dtypes import standardize_dtype
+from triceras.core.dtypes import is_float_dtype, standardize_dtype
 from triceras.core.errors import ArgumentError, ArgumentTypeError, ShapeError, shown
 from triceras.core.registry import export
 from triceras.core.spec import Shape, standardize_shape
@@ -160,6 +160,7 @@ class EinsumDense(Layer):
             )
         self._input_axes, self._kernel_axes, self._output_axes = found[2], found[4], found[6]
         self._open = "left" if found[1] else "right" if found[3] else None
+        self._contracted = self._count_contracted()
         for axis in self._output_axes:
             if axis not in self._input_axes + self._kernel_axes:
                 raise ArgumentError(
@@ -172,6 +173,15 @@ class EinsumDense(Layer):
                 f"EinsumDense(): `bias_axes` must be axes of the output {self._output_axes!r}. Received: "
                 f"{self.bias_axes!r}"
             )
+
+    def _count_contracted(self) -> int | None:
+        """How many axes are contracted, if these are the input's last and the kernel's first, in order."""
+        inputs, kernel, output = self._input_axes, self._kernel_axes, self._output_axes
+        for count in range(1, min(len(inputs), len(kernel)) + 1):
+            kept, summed, made = inputs[:-count], inputs[-count:], kernel[count:]
+            if kernel[:count] == summed and output == kept + made and len({*inputs, *made}) == len(inputs + made):
+                return None if self._open == "right" else count
+        return None
 
     def build(self, input_shape: Shape) -> None:
         rank = len(self._input_axes)
@@ -206,7 +216,10 @@ class EinsumDense(Layer):
         self.input_spec = InputSpec(ndim=len(input_shape))
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        x = ops.einsum(self.equation, inputs, self.kernel)
+        if self._contracted is None:
+            x = ops.einsum(self.equation, inputs, self.kernel)
+        else:  # the usual case, for which engines have a fast product of matrices
+            x = ops.tensordot(inputs, self.kernel, self._contracted)
         if self.bias is not None:
             x = ops.add(x, self.bias)
         return self.activation(x)
@@ -293,8 +306,87 @@ class Embedding(Layer):
 
     def get_config(self) -> dict[str, Any]:
         config = {"activity_regularizer": None} | super().get_config()
-        config.pop("weights")
-        return {k: v for k, v in config.items() if k != "input_length"}
+        return {k: v for k, v in config.items() if k not in ("weights", "input_length")}
+
+
+@export("layers.ReversibleEmbedding")
+class ReversibleEmbedding(Embedding):
+    """An embedding that also goes back: `layer(x, reverse=True)` turns vectors into logits of the indices.
+
+    Press and Wolf, 2016, https://arxiv.org/abs/1608.05859
+
+    Args:
+        input_dim: how many indices there are, from 0 on.
+        output_dim: size of a vector.
+        tie_weights: whether the way back uses the same weights, transposed; else it has its own.
+        embeddings_initializer: first values of the vectors.
+        embeddings_regularizer: penalty on the vectors.
+        embeddings_constraint: limits of the vectors.
+        mask_zero: whether index 0 is padding, which later layers are told to ignore.
+        reverse_dtype: dtype in which the way back is computed.
+        logit_soft_cap: keeps logits within plus and minus this number, smoothly.
+
+    >>> layer = ReversibleEmbedding(10, 4)
+    >>> layer(layer(np.array([[1, 2, 3]])), reverse=True).shape
+    (1, 3, 10)
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        tie_weights: bool = True,
+        embeddings_initializer: Any = "uniform",
+        embeddings_regularizer: Any = None,
+        embeddings_constraint: Any = None,
+        mask_zero: bool = False,
+        reverse_dtype: str | None = None,
+        logit_soft_cap: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            input_dim, output_dim, embeddings_initializer, embeddings_regularizer, embeddings_constraint, mask_zero,
+            **kwargs,
+        )  # fmt: skip
+        self.tie_weights = bool(tie_weights)
+        self.reverse_dtype = None if reverse_dtype is None else standardize_dtype(reverse_dtype)
+        if logit_soft_cap is not None:
+            arguments.number(self, "logit_soft_cap", logit_soft_cap, above=0)
+        self.logit_soft_cap = logit_soft_cap
+
+    def build(self, input_shape: Shape | None = None) -> None:
+        super().build(input_shape)
+        if not self.tie_weights:
+            self.reverse_embeddings = self.add_weight(
+                shape=(self.output_dim, self.input_dim),
+                initializer=self.embeddings_initializer,
+                name="reverse_embeddings",
+            )
+
+    def call(self, inputs: Any, reverse: bool = False) -> Any:
+        if not reverse:
+            return super().call(inputs)
+        kernel = ops.transpose(self.embeddings) if self.tie_weights else self.reverse_embeddings
+        kernel = ops.cast(kernel, self.compute_dtype)
+        if self.reverse_dtype is not None:
+            inputs, kernel = ops.cast(inputs, self.reverse_dtype), ops.cast(kernel, self.reverse_dtype)
+        logits = ops.matmul(inputs, kernel)
+        if self.logit_soft_cap is None:
+            return logits
+        return ops.multiply(ops.tanh(ops.divide(logits, self.logit_soft_cap)), self.logit_soft_cap)
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        backwards = is_float_dtype(standardize_dtype(inputs.dtype))
+        return None if backwards else super().compute_mask(inputs, mask)
+
+    def compute_output_shape(self, input_shape: Shape, reverse: bool = False) -> tuple[int | None, ...]:
+        return (*input_shape[:-1], self.input_dim) if reverse else (*input_shape, self.output_dim)
+
+    def compute_output_spec(self, inputs: Any, reverse: bool = False) -> Any:
+        return self._evaluated_spec(inputs, reverse=reverse)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"quantization_config": None} | super().get_config()
 
 
 @export("layers.Identity")

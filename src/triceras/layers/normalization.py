@@ -14,6 +14,8 @@ from triceras.core.spec import Shape
 from triceras.layers import arguments, weights
 from triceras.layers.base import Layer
 from triceras.layers.input_spec import InputSpec
+from triceras.layers.wrapper import Wrapper
+from triceras.ops.nn import batch_norm
 
 
 class Scaled(Layer):
@@ -165,19 +167,25 @@ class BatchNormalization(Scaled):
             )
         x = _wide(inputs)
         gamma, beta = _value(self.gamma), _value(self.beta)
-        if training and self.trainable:
+        if not (training and self.trainable):
+            mean, variance = self.moving_mean.value, self.moving_variance.value
+            outputs = self._normalize(x, mean, variance, gamma, beta)
+        elif mask is None and not (self.renorm or self.synchronized):
+            outputs, mean, variance = batch_norm(x, gamma, beta, self.axis % len(x.shape), self.epsilon)
+            self._move(self.moving_mean, mean, self.momentum)
+            self._move(self.moving_variance, variance, self.momentum)
+        else:
             mean, variance = self._statistics(x, mask)
             if self.renorm:
                 gamma, beta = self._corrected(mean, variance, gamma, beta)
             else:
                 self._move(self.moving_variance, variance, self.momentum)
             self._move(self.moving_mean, mean, self.momentum)
-        else:
-            mean, variance = self.moving_mean.value, self.moving_variance.value
-        outputs = ops.batch_normalization(
-            x, mean, variance, axis=self.axis, offset=beta, scale=gamma, epsilon=self.epsilon
-        )
+            outputs = self._normalize(x, mean, variance, gamma, beta)
         return ops.cast(outputs, self.compute_dtype)
+
+    def _normalize(self, x: Any, mean: Any, variance: Any, gamma: Any, beta: Any) -> Any:
+        return ops.batch_normalization(x, mean, variance, self.axis, beta, gamma, self.epsilon)
 
     def _statistics(self, x: Any, mask: Any) -> tuple[Any, Any]:
         """Mean and variance of each channel."""
@@ -282,18 +290,14 @@ class LayerNormalization(Scaled):
         self._add_scale_and_offset(shape)
 
     def call(self, inputs: Any) -> Any:
-        x = _wide(inputs)
-        rank = len(x.shape)
-        axes = tuple(axis % rank for axis in self.axis)
-        shape = [x.shape[axis] if axis in axes else 1 for axis in range(rank)]
-        gamma, beta = _value(self.gamma, shape), _value(self.beta, shape)
-        mean, variance = ops.moments(x, axes=axes, keepdims=True)
-        factor = ops.rsqrt(ops.add(variance, self.epsilon))
-        factor = factor if gamma is None else ops.multiply(factor, gamma)
-        if self.rms_scaling:
-            return ops.cast(ops.multiply(x, factor), self.compute_dtype)
-        outputs = ops.multiply(ops.subtract(x, mean), factor)
-        outputs = outputs if beta is None else ops.add(outputs, beta)
+        outputs = ops.layer_normalization(
+            inputs,
+            _value(self.gamma),
+            _value(self.beta),
+            axis=self.axis,
+            epsilon=self.epsilon,
+            rms_scaling=self.rms_scaling,
+        )
         return ops.cast(outputs, self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
@@ -442,6 +446,66 @@ class UnitNormalization(Layer):
         return ops.cast(
             ops.multiply(x, ops.rsqrt(ops.maximum(square, 1e-12))), standardize_dtype(inputs.dtype)
         )
+
+
+@export("layers.SpectralNormalization")
+class SpectralNormalization(Wrapper):
+    """Divides the kernel (or the embeddings) of a layer by its largest singular value, while training.
+
+    The value is estimated by power iteration from the last estimate. Each training step replaces the weight.
+
+    Miyato et al., 2018, https://arxiv.org/abs/1802.05957
+
+    Args:
+        layer: a layer with a `kernel` or `embeddings`.
+        power_iterations: how many iterations a step.
+
+    >>> from triceras.layers import Dense
+    >>> SpectralNormalization(Dense(3))(ops.ones((2, 5))).shape
+    (2, 3)
+    """
+
+    def __init__(self, layer: Any, power_iterations: int = 1, **kwargs: Any) -> None:
+        super().__init__(layer, **kwargs)
+        self.power_iterations = arguments.count(self, "power_iterations", power_iterations)
+
+    def build(self, input_shape: Shape) -> None:
+        super().build(input_shape)
+        self.input_spec = InputSpec(shape=(None, *input_shape[1:]))
+        self.kernel = getattr(self.layer, "kernel", None)
+        self.kernel = getattr(self.layer, "embeddings", None) if self.kernel is None else self.kernel
+        if self.kernel is None:
+            raise ArgumentError(
+                f"Layer {self.path!r} (SpectralNormalization) wraps layers that have a `kernel` or "
+                f"`embeddings`. Received: {shown(self.layer)}"
+            )
+        self.vector_u = self.add_weight(
+            shape=(1, self.kernel.shape[-1]),
+            initializer=initializers.TruncatedNormal(stddev=0.02),
+            trainable=False,
+            name="vector_u",
+        )
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        if training:
+            vector, kernel = self.normalized_weights()
+            self.vector_u.assign(vector)
+            self.kernel.assign(kernel)
+        return self.layer(inputs)
+
+    def normalized_weights(self) -> tuple[Any, Any]:
+        """The next estimate of the singular vector, and the weight divided by the singular value."""
+        kernel = self.kernel.value
+        matrix, vector = ops.reshape(kernel, (-1, kernel.shape[-1])), self.vector_u.value
+        fixed = ops.stop_gradient(matrix)  # the vectors count as given
+        for _ in range(self.power_iterations):
+            left = ops.normalize(ops.matmul(vector, ops.transpose(fixed)), axis=None, epsilon=1e-6)
+            vector = ops.normalize(ops.matmul(left, fixed), axis=None, epsilon=1e-6)
+        largest = ops.matmul(ops.matmul(left, matrix), ops.transpose(vector))
+        return vector, ops.reshape(ops.divide(matrix, largest), kernel.shape)
+
+    def compute_output_shape(self, input_shape: Shape) -> Any:
+        return self.layer.compute_output_shape(input_shape)
 
 
 def _axes_within(layer: Any, shape: Shape) -> list[int]:

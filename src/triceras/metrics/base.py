@@ -254,13 +254,13 @@ class Mean(Metric):
         mask = get_mask(values)
         values = ops.cast(ops.convert_to_tensor(values), self.dtype)
         weight = apply_mask(sample_weight, mask, values, self.name)
-        rows, size = ops.shape(values)[0] if values.shape else 1, math.prod(ops.shape(values))
+        rows, size = ops.shape(values)[0] if len(values.shape) else 1, math.prod(ops.shape(values))
         if weight is None:
             self.total.assign_add(ops.sum(values) / (size / rows))
             self.count.assign_add(rows)
             return
         # how many values count as one: those of an entry, or all of them under a single weight
-        each = size / rows if weight.shape else size
+        each = size / rows if len(weight.shape) else size
         self.total.assign_add(ops.sum(values * weight) / each)
         self.count.assign_add(ops.sum(weight) * (size / math.prod(ops.shape(weight)) / each))
 

@@ -553,7 +553,7 @@ class AUC(Metric):
         """Count a batch of targets (0 and 1), predictions and weights."""
         y_pred = ops.cast(ops.convert_to_tensor(y_pred), self.dtype)
         self.build_state(tuple(ops.convert_to_tensor(y_true).shape), tuple(y_pred.shape))
-        labels = y_pred.shape[-1] if y_pred.shape else 1
+        labels = y_pred.shape[-1] if len(y_pred.shape) else 1
         expected = {"label_weights": len(self.label_weights or ()), "num_labels": self._confusion.labels}
         for what, size in expected.items():
             if size and size != labels:

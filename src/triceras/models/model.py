@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from triceras.core import tree
 from triceras.core.errors import ArgumentError, ArgumentTypeError, NotFoundError, StateError
@@ -13,7 +14,11 @@ from triceras.core.spec import KerasTensor
 from triceras.graph import Function
 from triceras.layers.base import Layer
 from triceras.layers.input_layer import InputLayer
+from triceras.models.report import Report
 from triceras.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from triceras.models.verify import Verification
 
 
 @export("Model", "models.Model")
@@ -77,6 +82,13 @@ class Model(Trainer, Layer):
         self.built = True
         self._path = self.name
         self._build_shapes = {"input_shape": None}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Model:
+        made = memo[id(self)] = object.__new__(type(self))
+        for node in self._graph.nodes if self._graph else ():  # from the inputs on, so that recursion stays flat
+            copy.deepcopy(node, memo)
+        made.__dict__.update(copy.deepcopy(self.__getstate__(), memo))
+        return made
 
     # -- structure ---------------------------------------------------------------------------------------------------
 
@@ -271,6 +283,46 @@ class Model(Trainer, Layer):
         from triceras.models.summary import print_summary
 
         print_summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
+
+
+    def report(self) -> Report:
+        """What happened to the compiled steps: captures with their causes, fallbacks, slow kernels, waits of the host.
+
+        Returns:
+            Its `events`; it prints as a table.
+
+        >>> Model(name="fresh").report()
+        Model 'fresh' has run no steps yet.
+        """
+        return Report(self.name, self._journals)
+
+
+    def verify(
+        self,
+        x: Any = None,
+        y: Any = None,
+        engines: Sequence[str] | None = None,
+        rtol: float | None = None,
+        atol: float = 1e-5,
+    ) -> Verification:
+        """Compare what the layers return and the gradients of the weights between engines. The model stays as it is.
+
+        A model that draws random numbers is compared as in inference, for each engine draws its own.
+
+        Args:
+            x: a batch of inputs; made up if not given.
+            y: its targets, for the gradients of the compiled loss; else they are those of the outputs' mean square.
+            engines: all that are installed if not given. The model's own gives the expected values.
+            rtol: the largest difference allowed, as a part of the largest number of the same output or gradient;
+                1e-4 if not given, more in half precision.
+            atol: and beyond that.
+
+        Returns:
+            `ok`, and `rows` with the differences; it prints as a table.
+        """
+        from triceras.models.verify import verify
+
+        return verify(self, x, y, engines, rtol, atol)
 
 
 def _input_at(t: KerasTensor) -> KerasTensor:

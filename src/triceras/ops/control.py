@@ -190,7 +190,7 @@ def _switch(
 
 
 def _choose(what: str, index: Any, branches: Sequence[Callable[..., Any]], args: tuple[Any, ...]) -> Any:
-    if index.shape:
+    if len(index.shape):
         raise ShapeError(
             f"{what}() decides by a scalar. Received shape {tuple(index.shape)}; "
             "ops.where() chooses elementwise."

@@ -19,7 +19,7 @@ from triceras.core import config
 from triceras.core.dtypes import is_float_dtype, promote, promote_float, standardize_dtype
 from triceras.core.errors import ArgumentError, ShapeError, shown
 from triceras.ops import reduction
-from triceras.ops.elementwise import add, bitwise_invert, negative
+from triceras.ops.elementwise import add, bitwise_invert, divide, negative
 from triceras.ops.indexing import take, where
 from triceras.ops.op import Tensor, op
 from triceras.ops.shape import moveaxis, pad, reshape, stack
@@ -354,7 +354,7 @@ def adaptive_average_pool(
 
     def reduce(x: Tensor, axis: int, inside: np.ndarray) -> Tensor:
         count = inside.sum(1, keepdims=True).astype(standardize_dtype(x.dtype))
-        return reduction.sum(where(inside, x / count, 0), axis=axis)
+        return reduction.sum(where(inside, divide(x, count), 0), axis=axis)
 
     return _adaptive("adaptive_average_pool", average_pool_general, reduce, inputs, output_size, data_format)
 

@@ -19,7 +19,7 @@ from triceras.core.shapes import canonical_axis, same_padding
 from triceras.ops import reduction
 from triceras.ops.conv import checked_padding, spatial_sizes, window_cells
 from triceras.ops.creation import cast, saturate_cast
-from triceras.ops.elementwise import abs, clip, maximum, mod, round, sinc
+from triceras.ops.elementwise import abs, clip, divide, maximum, mod, round, sinc, subtract
 from triceras.ops.indexing import take, where
 from triceras.ops.linalg import tensordot
 from triceras.ops.op import Kept, Tensor, op
@@ -134,10 +134,10 @@ def _resample(
 ) -> Tensor:
     """`count` places along an axis, each a weighted mean of what is near it."""
     n = x.shape[axis]
-    places = (np.arange(count, dtype="float32") + 0.5 - shift) / scale - 0.5
-    distance = abs(places - np.arange(n, dtype="float32")[:, None])
+    places = divide(subtract(np.arange(count, dtype="float32") + 0.5, shift), scale) - 0.5
+    distance = abs(subtract(places, np.arange(n, dtype="float32")[:, None]))
     if antialias:
-        distance = distance / maximum(1 / scale, 1.0)
+        distance = divide(distance, maximum(1 / scale, 1.0))
     weights = _METHODS[method](distance)
     total = reduction.sum(weights, axis=0, keepdims=True)
     weights = weights / where(abs(total) > 1e-4, total, 1.0)

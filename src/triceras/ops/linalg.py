@@ -72,7 +72,7 @@ def dot(x1: Tensor, x2: Tensor) -> Tensor:
     >>> dot([1, 2], [3, 4]).item()
     11
     """
-    if not x1.shape or not x2.shape:
+    if 0 in (len(x1.shape), len(x2.shape)):
         return elementwise.multiply(x1, x2)
     return tensordot(x1, x2, ([-1], [-2 if len(x2.shape) > 1 else -1]))
 
@@ -84,7 +84,7 @@ def inner(x1: Tensor, x2: Tensor) -> Tensor:
     >>> inner([1, 2], [3, 4]).item()
     11
     """
-    if not x1.shape or not x2.shape:
+    if 0 in (len(x1.shape), len(x2.shape)):
         return elementwise.multiply(x1, x2)
     return tensordot(x1, x2, ([-1], [-1]))
 

@@ -14,6 +14,7 @@ from triceras.core.dtypes import promote_float, promote_number, result_type, sta
 from triceras.core.errors import ArgumentError, EngineError, ShapeError
 from triceras.core.shapes import canonical_axes, canonical_axis
 from triceras.ops import reduction
+from triceras.ops.control import stop_gradient
 from triceras.ops.creation import cast, saturate_cast
 from triceras.ops.elementwise import (
     abs,
@@ -42,7 +43,7 @@ from triceras.ops.elementwise import (
     tanh,
 )  # fmt: skip
 from triceras.ops.indexing import sort, where
-from triceras.ops.linalg import einsum
+from triceras.ops.linalg import matmul
 from triceras.ops.op import Kept, Tensor, elementwise, op
 from triceras.ops.shape import expand_dims, flip, repeat, reshape, split, squeeze, transpose
 
@@ -338,8 +339,8 @@ def sparsemax(x: Tensor, axis: int = -1) -> Tensor:
     )
     ordered = flip(sort(x, axis=axis), axis=axis)
     excess = reduction.cumsum(ordered, axis=axis) - 1  # of the k largest over the target sum
-    kept = ranks * ordered > excess
-    count = reduction.sum(where(kept, 1.0, 0.0), axis=axis, keepdims=True)
+    kept = multiply(ranks, ordered) > excess
+    count = reduction.sum(cast(kept, x.dtype), axis=axis, keepdims=True)
     total = reduction.sum(where(kept, ordered, 0.0), axis=axis, keepdims=True)
     return cast(relu(x - (total - 1) / count), x.dtype)
 
@@ -573,6 +574,16 @@ def batch_normalization(
     return x * _along(factor, x, (axis,)) + _along(shift, x, (axis,))
 
 
+@op(at=())
+def batch_norm(
+    x: Tensor, gamma: Kept | None, beta: Kept | None, axis: int, epsilon: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`batch_normalization` by the batch's own mean and variance, which come along, without gradients."""
+    mean, variance = _moments(x, [a for a in range(x.ndim) if a != axis], keepdims=False)
+    y = batch_normalization(x, mean, variance, axis, beta, gamma, epsilon)
+    return y, stop_gradient(mean), stop_gradient(variance)
+
+
 @public()
 def layer_normalization(
     x: Tensor,
@@ -594,15 +605,33 @@ def layer_normalization(
     >>> layer_normalization([1.0, 3.0]).round(4).tolist()
     [-1.0, 1.0]
     """
-    axes, wide = canonical_axes(axis, x.ndim), _wide(x)
-    mean, variance = _moments(wide, axes, keepdims=True)
-    y = wide if rms_scaling else wide - mean
-    y = y * rsqrt(variance + (config.epsilon() if epsilon is None else epsilon))
-    if gamma is not None:
-        y = multiply(y, _along(gamma, x, axes))
-    if beta is not None and not rms_scaling:
-        y = add(y, _along(beta, x, axes))
+    axes, wide = sorted(canonical_axes(axis, x.ndim)), _wide(x)
+    epsilon = config.epsilon() if epsilon is None else epsilon
+    if rms_scaling:
+        y = wide * rsqrt(_moments(wide, axes, keepdims=True)[1] + epsilon)
+        return cast(y if gamma is None else multiply(y, _along(gamma, x, axes)), x.dtype)
+    sizes = tuple(x.shape[a] for a in axes)
+    fits = all(p is None or tuple(p.shape) == sizes for p in (gamma, beta))
+    scale, offset = (p if p is None or not fits else cast(p, wide.dtype) for p in (gamma, beta))
+    others = [a for a in range(x.ndim) if a not in axes]
+    order = [*others, *axes]
+    last = order == list(range(x.ndim))
+    y = wide if last else transpose(wide, order)
+    y = layer_norm(y, *((scale, offset) if fits else (None, None)), rank=len(axes), epsilon=epsilon)
+    y = y if last else transpose(y, np.argsort(order).tolist())
+    if not fits:  # they broadcast in another way
+        y = y if gamma is None else multiply(y, _along(gamma, x, axes))
+        y = y if beta is None else add(y, _along(beta, x, axes))
     return cast(y, x.dtype)
+
+
+@op(at=())
+def layer_norm(x: Tensor, gamma: Kept | None, beta: Kept | None, rank: int, epsilon: float) -> Tensor:
+    """`x` scaled to mean 0 and variance 1 over its last `rank` axes, times `gamma`, plus `beta`."""
+    mean, variance = _moments(x, tuple(range(x.ndim - rank, x.ndim)), keepdims=True)
+    y = (x - mean) * rsqrt(variance + epsilon)
+    y = y if gamma is None else y * gamma
+    return y if beta is None else y + beta
 
 
 @public()
@@ -686,7 +715,7 @@ def dot_product_attention(
             source length).
         scale: factor of the logits; None is `1 / sqrt(features)`.
         is_causal: whether targets look at sources up to their own place only.
-        flash_attention: True asks for a fused kernel, which only some engines have.
+        flash_attention: True asks for a fused kernel, which only some engines and devices have.
         attn_logits_soft_cap: keeps logits within plus and minus this number, smoothly.
 
     Returns:
@@ -699,10 +728,6 @@ def dot_product_attention(
     >>> dot_product_attention(np.ones((1, 2, 1, 4)), np.ones((1, 3, 1, 4)), np.ones((1, 3, 1, 4))).shape
     (1, 2, 1, 4)
     """
-    if flash_attention:
-        raise EngineError(
-            "dot_product_attention(flash_attention=True): there is no such kernel here. Use None or False."
-        )
     if not query.ndim == key.ndim == value.ndim == 4:
         raise ShapeError(
             "dot_product_attention() takes tensors of shape (batch, length, heads, features). Received: "
@@ -715,21 +740,65 @@ def dot_product_attention(
             "dot_product_attention() takes a number of query heads that is a multiple of the number of key "
             f"heads. Received: {heads} and {key_heads}"
         )
-    if heads > key_heads:
-        key, value = (repeat(x, heads // key_heads, axis=2) for x in (key, value))
-    logits = _wide(einsum("btnh,bsnh->bnts", query, key))
-    logits = logits * (query.shape[-1] ** -0.5 if scale is None else scale)
+    if mask is not None:
+        mask = cast(expand_dims(mask, 1) if mask.ndim == 3 else mask, "bool")
+    if is_causal and (mask is not None or bias is not None):
+        past = np.tri(query.shape[1], key.shape[1], dtype="bool")
+        mask, is_causal = past if mask is None else logical_and(mask, past), False
+    if mask is not None:
+        bias = where(mask, 0.0 if bias is None else bias, LOWEST)
+    options = {"scale": query.shape[-1] ** -0.5 if scale is None else scale, "is_causal": is_causal}
     if attn_logits_soft_cap is not None:
-        logits = attn_logits_soft_cap * tanh(logits / attn_logits_soft_cap)
+        if flash_attention:
+            raise EngineError("dot_product_attention(flash_attention=True) takes no `attn_logits_soft_cap`.")
+        return _attention(query, key, value, bias, **options, soft_cap=attn_logits_soft_cap)
+    return (flash if flash_attention else attention)(query, key, value, bias, **options)
+
+
+LOWEST = -0.7 * float(np.finfo("float32").max)  # not -inf: a row without any source gives the mean and not NaN
+
+
+def _attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    bias: Tensor | None,
+    scale: float,
+    is_causal: bool,
+    soft_cap: float | None = None,
+) -> Tensor:
+    groups = query.shape[2] // key.shape[2]
+    if groups > 1:
+        key, value = (repeat(x, groups, axis=2) for x in (key, value))
+    # heads come first, as products of matrices want them
+    logits = matmul(transpose(query * scale, (0, 2, 1, 3)), transpose(key, (0, 2, 3, 1)))
+    logits = _wide(logits)
+    if soft_cap is not None:
+        logits = soft_cap * tanh(logits / soft_cap)
     if bias is not None:
         logits = add(logits, bias)
-    allowed = None if mask is None else cast(expand_dims(mask, 1) if mask.ndim == 3 else mask, "bool")
     if is_causal:
-        past = np.tri(query.shape[1], key.shape[1], dtype="bool")
-        allowed = past if allowed is None else logical_and(allowed, past)
-    if allowed is not None:  # not -inf, so that a row without any source gives the mean and not NaN
-        logits = where(allowed, logits, -0.7 * float(np.finfo("float32").max))
-    return einsum("bnts,bsnh->btnh", cast(softmax(logits), value.dtype), value)
+        logits = where(np.tri(*logits.shape[-2:], dtype="bool"), logits, LOWEST)
+    outputs = matmul(cast(softmax(logits), value.dtype), transpose(value, (0, 2, 1, 3)))
+    return transpose(outputs, (0, 2, 1, 3))
+
+
+@op(at=())
+def attention(
+    query: Tensor, key: Tensor, value: Tensor, bias: Kept | None, scale: float, is_causal: bool
+) -> Tensor:
+    """`dot_product_attention` with mask and bias in one; without `bias` alone `is_causal` may be True."""
+    return _attention(query, key, value, bias, scale, is_causal)
+
+
+@op(at=())
+def flash(
+    query: Tensor, key: Tensor, value: Tensor, bias: Kept | None, scale: float, is_causal: bool
+) -> Tensor:
+    """`attention` by a fused kernel, for engines that have one."""
+    raise EngineError(
+        "dot_product_attention(flash_attention=True): there is no such kernel here. Use None or False."
+    )
 
 
 # -- rearranging images --------------------------------------------------------------------------------------

@@ -81,13 +81,17 @@ class Op:
         self.passed = tuple(passed)  # static arguments that saved graphs hold among a call's inputs
         self.primitive = body.__code__.co_code in _EMPTY
         if tuple(self.signature.parameters)[: len(self.tensors)] != self.tensors:
-            self.body = lambda *values, **statics: body(
-                **dict(zip(self.tensors, values, strict=True)), **statics
-            )
+            self.body = self._by_name(body)
         self.fast: dict[Any, Callable[..., Any]] = {}  # what runs on tensors of these types and dtypes
         self._plans: dict[Any, Callable[..., Any]] = {}
         self._specs: dict[Any, Any] = {}
         config.on_floatx.append(self.forget)
+
+    def _by_name(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """A function whose tensors aren't its first parameters, called with them first."""
+        return lambda *values, **statics: function(
+            **dict(zip(self.tensors, values, strict=True)), **statics
+        )
 
     def forget(self) -> None:
         """Drop what was found out about arguments; it holds for one default float type."""
@@ -120,7 +124,7 @@ class Op:
         kinds = _kinds(values)
         held = [i for i, value in enumerate(values) if hasattr(value, "__triceras_tensor__")]
         if held:
-            run = partial(self._unwrap, held)
+            run = self._unwrapping(held)
             self._keep(self.fast, kinds, values, run)
             return run(*values, **statics)
         engine = self._engine(values)
@@ -147,12 +151,21 @@ class Op:
         ):
             found[key] = run
 
-    def _unwrap(self, places: list[int], *values: Any, **statics: Any) -> Any:
-        """Call with variables replaced by their values."""
-        unwrapped = list(values)
-        for i in places:
-            unwrapped[i] = values[i].__triceras_tensor__()
-        return self.run(unwrapped, statics)
+    def _unwrapping(self, places: list[int]) -> Callable[..., Any]:
+        """What replaces variables by their values, and calls again."""
+        call = self.call
+        if places == [1]:  # the usual case, without loops
+            return lambda first, second, *rest, **statics: call(
+                first, second.__triceras_tensor__(), *rest, **statics
+            )
+
+        def unwrap(*values: Any, **statics: Any) -> Any:
+            unwrapped = list(values)
+            for i in places:
+                unwrapped[i] = values[i].__triceras_tensor__()
+            return call(*unwrapped, **statics)
+
+        return unwrap
 
     def _engine(self, values: list[Any]) -> Engine:
         """The engine of the first tensor or variable among the arguments, else the active one."""
@@ -366,6 +379,7 @@ def _wrapper(made: Op) -> Callable[..., Any]:
     call.__doc__, call.__module__ = made.body.__doc__, made.body.__module__
     call.__annotations__, call.__signature__ = made.body.__annotations__, made.signature
     call.__wrapped__ = made.body
+    made.call = call if tuple(made.signature.parameters)[: len(made.tensors)] == made.tensors else made._by_name(call)
     return call
 
 

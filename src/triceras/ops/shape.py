@@ -584,7 +584,7 @@ def view_as_complex(x: Kept) -> Tensor:
     >>> view_as_complex([[1.0, 2.0]]).tolist()
     [(1+2j)]
     """
-    if not x.shape or x.shape[-1] != 2:
+    if tuple(x.shape)[-1:] != (2,):
         raise ShapeError(f"view_as_complex() takes a last axis of size 2. Received shape {tuple(x.shape)}.")
     dtype = "complex128" if standardize_dtype(x.dtype) == "float64" else "complex64"
     real, imaginary = (creation.cast(indexing.get_item(x, (..., part)), dtype) for part in (0, 1))

@@ -202,7 +202,11 @@ class CallbackList(Callback):
 
     def listens_to_batches(self, mode: str) -> bool:
         """Whether a callback hears of single batches in "train", "test" or "predict"."""
-        return any(self._hears(hook) for hook in BATCH_HOOKS[mode])
+        return any(self.batch_listeners(mode))
+
+    def batch_listeners(self, mode: str) -> Iterator[Callback]:
+        """The callbacks that hear of single batches in "train", "test" or "predict"."""
+        return (c for c in self.callbacks if any(c._hears(hook) for hook in BATCH_HOOKS[mode]))
 
     def _hears(self, hook: str) -> bool:
         return any(callback._hears(hook) for callback in self.callbacks)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from triceras.core import tree
+from triceras.engine import selection
 from triceras.engine.contract import Engine
+from triceras.engine.journal import Journal
 from triceras.training.callbacks import CallbackList
 from triceras.training.feed import Feed
 
@@ -29,8 +32,9 @@ class Loop:
         fn: the step, a function of a batch.
         state: the variables it reads and assigns.
         mode: "train", "test" or "predict".
-        eager: run the step as plain Python.
+        eager: why the step runs as plain Python, or "" to compile it.
         check: looks at data on the host before it is used, and raises if it can't be right.
+        renewed: why an earlier step of this mode doesn't do, if there was one.
     """
 
     def __init__(
@@ -39,13 +43,28 @@ class Loop:
         fn: Callable[..., Any],
         state: Sequence[Any],
         mode: str,
-        eager: bool,
+        eager: str,
         check: Callable[[Any], None],
+        renewed: str = "",
     ) -> None:
-        self.engine, self.mode, self.eager, self.check = engine, mode, eager, check
+        self.engine, self.mode, self.eager, self.check, self.state = engine, mode, eager, check, state
         self._step = fn if eager else engine.compile(fn, state, donate=mode == "train")
         self._many = None if eager or mode == "predict" else engine.compile_loop(fn, state)
+        self._journal = Journal()
+        if renewed:
+            self._journal.note("renewal", renewed)
+        if eager or not hasattr(self._step, "journal"):
+            self._journal.note("eager", eager or f"the {engine} engine compiles nothing")
         self._resident: tuple[Any, Any] | None = None
+
+    @property
+    def journals(self) -> Iterator[tuple[str, str, Journal]]:
+        """What happened: a name, the engine's name, and the journal of each part."""
+        for what, part in (("step", self._step), ("loop", self._many)):
+            journal = getattr(part, "journal", None)
+            if journal is not None:
+                yield f"{self.mode} {what}", self.engine.name, journal
+        yield self.mode, self.engine.name, self._journal
 
     def step(self, batch: Any) -> Any:
         """One step on one batch of arrays."""
@@ -53,7 +72,13 @@ class Loop:
         return self._step(*tree.map_structure(self._tensor, batch))
 
     def _tensor(self, x: Any) -> Any:
+        x = self._data(x)
         return x if x is None or isinstance(x, np.ndarray) else self.engine.make(x)
+
+    def _data(self, x: Any) -> Any:
+        """Data of the user's; tensors of other engines become arrays."""
+        owner = selection.engine_of(type(x))
+        return x if owner is None or owner is self.engine else owner.to_numpy(x)
 
     def epoch(self, feed: Feed, epoch: int, callbacks: CallbackList, model: Any) -> dict[str, Any]:
         """All batches of an epoch; returns what the last one logged."""
@@ -63,21 +88,27 @@ class Loop:
         else:
             dispatches = self._supersteps(feed, epoch, callbacks, getattr(model, "steps_per_execution", 1))
         listening = callbacks.listens_to_batches(self.mode)
+        listeners = ", ".join(type(c).__name__ for c in callbacks.batch_listeners(self.mode))
         before: Any = None
         logs: Any = {}
         with closing(dispatches):
             for done, logs in dispatches:
                 if listening:
-                    getattr(callbacks, f"on_{self.mode}_batch_end")(done - 1, self._floats(logs))
+                    getattr(callbacks, f"on_{self.mode}_batch_end")(
+                        done - 1, self._floats(logs, f"callbacks get the numbers of every batch: {listeners}")
+                    )
                     if self.mode == "train" and model.stop_training:
                         break
                 else:
                     self.engine.synchronize(before)  # the host stays one dispatch ahead, no more
                     before = logs
-                    callbacks.on_dispatch(self.mode, done, feed.steps, lambda logs=logs: self._floats(logs))
-        return self._floats(logs)
+                    shown = partial(self._floats, logs, "the display showed numbers")
+                    callbacks.on_dispatch(self.mode, done, feed.steps, shown)
+        return self._floats(logs, "the end of an epoch")
 
-    def _floats(self, logs: Any) -> dict[str, Any]:
+    def _floats(self, logs: Any, why: str) -> dict[str, Any]:
+        """Numbers, for which the host waits."""
+        self._journal.note("sync", why)
         return {k: _number(self.engine.to_numpy(v)) for k, v in (logs or {}).items()}
 
     def _begin(self, callbacks: CallbackList, step: int) -> None:
@@ -122,7 +153,7 @@ class Loop:
         if self._resident is None or self._resident[0] is not arrays:
             self.check(arrays)
             self._resident = None
-            self._resident = (arrays, self._many.load(arrays))
+            self._resident = (arrays, self._many.load(tree.map_structure(self._data, arrays)))
         return self._resident[1]
 
     def close(self) -> None:

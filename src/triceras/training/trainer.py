@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections import deque
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from triceras.core import config, tree
 from triceras.core.errors import ArgumentError, ArgumentTypeError, StateError, TricerasError
 from triceras.core.spec import KerasTensor, any_symbolic
 from triceras.engine.contract import Engine
+from triceras.engine.journal import Journal
 from triceras.training.callbacks import CallbackList, History
 from triceras.training.checks import warn_of_nonfinite
 from triceras.training.feed import Feed, make_feed, split_validation, unpack_x_y_sample_weight
@@ -27,6 +30,11 @@ class Trainer:
     history: History
     stop_training = False
     _compiled = False
+
+    @cached_property
+    def _journals(self) -> deque[tuple[str, str, Journal]]:
+        """What happened to the latest steps, for `report`."""
+        return deque(maxlen=64)
 
     # -- compile -----------------------------------------------------------------------------------------------------
 
@@ -101,6 +109,11 @@ class Trainer:
         self.stop_training = False
         self._compiled = True
         self._loops: dict[Any, Loop] = {}
+        self._journals.clear()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies: without the compiled steps, which work on this model's variables."""
+        return {k: v for k, v in self.__dict__.items() if k != "_journals"} | {"_loops": {}}
 
     def _require_compiled(self, method: str) -> None:
         if not self._compiled:
@@ -138,10 +151,8 @@ class Trainer:
             with self._home():
                 self.optimizer.build(self.trainable_variables)
 
-    def _settle(self, engine: Engine, device: str | None) -> None:
-        """Compiled steps belong to the engine that is left."""
-        super()._settle(engine, device)
-        self.__dict__.get("_loops", {}).clear()
+    def _settled(self, engine: Engine, device: str | None) -> dict[str, Any]:
+        return super()._settled(engine, device) | {"_loops": {}}  # compiled steps stay behind
 
     # -- losses and metrics ------------------------------------------------------------------------------------------
 
@@ -260,15 +271,17 @@ class Trainer:
         return list(found.values())
 
     def _loop(self, mode: str) -> Loop:
-        """The compiled step of a mode; made again when what is trained has changed."""
+        """The compiled step of a mode; made again when what is trained has changed, or something was moved away."""
         loops = self.__dict__.setdefault("_loops", {})
-        eager = getattr(self, "run_eagerly", False) or getattr(self, "jit_compile", "auto") is False
+        eager = "run_eagerly=True" if getattr(self, "run_eagerly", False) else ""
+        if not eager and getattr(self, "jit_compile", "auto") is False:
+            eager = "jit_compile=False"
         key = (mode, self.engine.name, eager)
         if mode == "train":  # what is trained, and by which schedule, is fixed in the compiled step
             rate = getattr(self.optimizer, "_rate", None)
             key += (id(rate), *map(id, self.trainable_variables))
         found = loops.get(key)
-        if found is None:
+        if found is None or any(v.engine is not self.engine for v in found.state):
             step = getattr(self, f"{mode}_step")
 
             def run(*batch: Any) -> Any:
@@ -276,10 +289,16 @@ class Trainer:
                 self._clear_losses()
                 return result
 
-            for old in [k for k in loops if k[0] == mode]:
-                del loops[old]
+            old = next((k for k in loops if k[0] == mode), None)
+            loops.pop(old, None)
             check = (lambda batch: None) if mode == "predict" else self._check
-            found = loops[key] = Loop(self.engine, run, self._state(mode), mode, eager, check)
+            state, own = self._state(mode), {id(v) for v in self.variables}
+            for v in state:  # metrics and optimizers that were made elsewhere come along
+                if id(v) not in own:
+                    v.move(self.engine, self.device)
+            why = "" if old in (None, key) else "another way to run" if old[2] != key[2] else "another set of weights is trained"
+            found = loops[key] = Loop(self.engine, run, state, mode, eager, check, why)
+            self._journals.extend(found.journals)
         return found
 
     # -- building ----------------------------------------------------------------------------------------------------
@@ -338,6 +357,7 @@ class Trainer:
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         validation_freq: int | Sequence[int] = 1,
+        engine: str | None = None,
     ) -> History:
         """Train the model.
 
@@ -359,12 +379,16 @@ class Trainer:
             validation_steps: steps of a validation run.
             validation_batch_size: samples a validation step.
             validation_freq: validate every so many epochs, or after the epochs of a list (counted from 1).
+            engine: move the model there first; "auto" times some steps on each engine that is installed, and goes on
+                with the fastest.
 
         Returns:
             The `History` with what was logged for each epoch.
         """
         self._require_compiled("fit")
-        if not self.engine.differentiates:
+        if engine not in (None, "auto"):
+            self.to(engine)
+        if not self.engine.differentiates and engine != "auto":
             self.engine.value_and_grad(lambda: None, [])  # raises, and says what to do
         epochs = _capped(epochs, config.max_epochs(), initial_epoch)
         if validation_split and validation_data is None:
@@ -383,7 +407,10 @@ class Trainer:
             if validation_data is not None:
                 vx, vy, vw = _validation_parts(validation_data)
                 validation = make_feed(vx, vy, vw, batch_size=validation_batch_size, steps=validation_steps)
-            self.stop_training = False
+        if engine == "auto":
+            self._choose_engine(feed, initial_epoch, callbacks, verbose)
+        self.stop_training = False
+        with self._home():
             try:
                 return self._fit(feed, validation, epochs, initial_epoch, verbose, callbacks, validation_freq)
             except TricerasError:
@@ -393,6 +420,15 @@ class Trainer:
                 for part in (feed, validation, *self._loops.values()):
                     if part is not None:
                         part.close()
+
+    def _choose_engine(self, feed: Feed, epoch: int, callbacks: Any, verbose: Any) -> None:
+        from triceras.training.auto import choose
+
+        if not isinstance(callbacks, CallbackList):
+            callbacks = CallbackList(callbacks)
+        with self._home():
+            self._ensure_built(feed.peek(epoch), "train")
+        choose(self, feed, epoch, callbacks.listens_to_batches("train"), verbose != 0)
 
     def _fit(
         self,

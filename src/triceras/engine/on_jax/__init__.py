@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,11 +12,15 @@ import numpy as np
 
 from triceras.core import tree
 from triceras.core.dtypes import standardize_dtype
+from triceras.core.errors import EngineError, StateError
 from triceras.core.spec import KerasTensor
 from triceras.engine.contract import Engine, StateScope, state
 from triceras.engine.on_jax import ops
 from triceras.engine.on_jax.arrays import canonical
 from triceras.engine.on_jax.steps import CompiledLoop, CompiledStep
+
+# engines share a GPU's memory; JAX reads this when it first computes
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 
 class JaxEngine(Engine):
@@ -36,6 +41,20 @@ class JaxEngine(Engine):
     def hold(self, value: np.ndarray, trainable: bool = False) -> Any:
         with jax.ensure_compile_time_eval():
             return jnp.array(value, dtype=canonical(value.dtype))
+
+    def store(self, held: Any, value: Any) -> Any:
+        if isinstance(value, jax.core.Tracer):
+            raise StateError(
+                "A variable was assigned inside a function that JAX transforms (by jit, grad, vmap ...), which can only "
+                "return values. Use stateless_call() of layers, stateless_apply() of optimizers and "
+                "stateless_update_state() of metrics there, or triceras.value_and_grad() outside."
+            )
+        return value
+
+    def welcome(self, kind: type) -> None:
+        """Lists of variables pass into transformed functions, which get the bare arrays."""
+        jax.tree_util.register_pytree_node(kind, lambda v: ((v.value,), None), lambda _, values: values[0])
+        kind.__jax_array__ = _array  # type: ignore[attr-defined]
 
     def to_numpy(self, x: Any) -> np.ndarray:
         return np.asarray(x)
@@ -89,8 +108,32 @@ class JaxEngine(Engine):
     ) -> CompiledLoop:
         return CompiledLoop(fn, variables, donate)
 
+    def devices(self) -> list[str]:
+        platforms = dict.fromkeys((jax.default_backend(), "cpu"))
+        return [_device_name(d) for platform in platforms for d in jax.local_devices(backend=platform)]
+
+    def on(self, device: str) -> Any:
+        kind, number = device.split(":")
+        return jax.default_device(jax.local_devices(backend=kind)[int(number)])
+
+    def device_of(self, x: Any) -> str:
+        return _device_name(min(x.devices(), key=lambda d: d.id))
+
     def synchronize(self, tensors: Any) -> None:
         jax.block_until_ready(tensors)
+
+
+def _device_name(device: Any) -> str:
+    return f"{device.platform}:{jax.local_devices(backend=device.platform).index(device)}"
+
+
+def _array(variable: Any) -> Any:
+    if variable.engine != "jax":
+        raise EngineError(
+            f"A function of JAX got variable {variable.path!r}, which belongs to the engine {variable.engine}. "
+            'Move its model: model.to("jax").'
+        )
+    return variable.value
 
 
 def _is_array(x: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -146,8 +147,20 @@ def searchsorted(sorted_sequence: jax.Array, values: jax.Array, side: str) -> ja
 # -- linear algebra ------------------------------------------------------------------------------------------
 
 
+def matmul(x1: jax.Array, x2: jax.Array) -> jax.Array:
+    if x1.ndim > x2.ndim == 2:
+        return tensordot(x1, x2, 1)
+    return jnp.matmul(x1, x2)
+
+
 def tensordot(x1: jax.Array, x2: jax.Array, axes: Any) -> jax.Array:
-    return jnp.tensordot(x1, x2, axes)
+    if not isinstance(axes, int) or axes < 1 or x1.shape[-axes:] != x2.shape[:axes]:
+        return jnp.tensordot(x1, x2, axes)
+    # as a product of two matrices, which XLA multiplies and differentiates up to twice as fast on CPUs
+    rows, inner, columns = x1.shape[:-axes], x1.shape[-axes:], x2.shape[axes:]
+    size = math.prod(inner)
+    product = jnp.matmul(x1.reshape(math.prod(rows), size), x2.reshape(size, math.prod(columns)))
+    return product.reshape(rows + columns)
 
 
 def einsum(operands: Sequence[jax.Array], subscripts: str, kwargs: dict[str, Any]) -> jax.Array:
@@ -212,7 +225,7 @@ NATIVES: dict[str, Callable[..., Any]] = {
     **{
         f.__name__: f
         for f in (
-            jnp.concatenate, jnp.copy, jnp.expand_dims, jnp.flip, jnp.matmul, jnp.roll,
+            jnp.concatenate, jnp.copy, jnp.expand_dims, jnp.flip, jnp.roll,
             jnp.sort, jnp.stack, jnp.take, jnp.take_along_axis,
         )
     },
@@ -220,7 +233,7 @@ NATIVES: dict[str, Callable[..., Any]] = {
         f.__name__: f
         for f in (
             cast, full, reshape, transpose, broadcast_to, tile, pad, view, get_item, where, nonzero, unique,
-            slice_update, scatter_update, argsort, tensordot, einsum, det, slogdet,
+            slice_update, scatter_update, argsort, matmul, tensordot, einsum, det, slogdet,
         )
     },
     **{f.__name__: in_single(f) for f in (inv, pinv, cholesky, svd, eig, eigh, lu_factor)},

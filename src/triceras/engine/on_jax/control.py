@@ -11,53 +11,14 @@ import numpy as np
 from jax import lax
 
 from triceras.core.errors import EngineError
+from triceras.engine.carried import Function, Lists, carried
 from triceras.engine.contract import StateScope, state
-
-Lists = list[jax.Array]
-Function = Callable[..., Any]
-
-
-class _NewState(Exception):  # noqa: N818 - a signal, not an error
-    """A function assigned a variable that isn't carried yet."""
-
-
-def _with_state(run: Callable[[Callable[[Function], Function], Lists], tuple[Any, Lists]]) -> Any:
-    """Run a transformation whose functions may assign variables.
-
-    Args:
-        run: `run(wrap, values)` makes `wrap(fn)(values, *args)` return `(result, new values)`, and returns
-            the transformation's result and the variables' last values. It is run again when another variable
-            turns up.
-    """
-    carried: dict[int, Any] = {}
-    base = state.get() or StateScope((), ())
-
-    def wrap(fn: Function) -> Function:
-        def pure(values: Lists, *args: Any) -> tuple[Any, Lists]:
-            scope = StateScope(list(carried.values()), values, base)
-            with state(scope):
-                result = fn(*args)
-            if not scope.written.keys() <= carried.keys():
-                carried.update(scope.written)
-                raise _NewState
-            return result, [scope.read(v) for v in carried.values()]
-
-        return pure
-
-    while True:
-        try:
-            result, values = run(wrap, [v.raw for v in carried.values()])
-        except _NewState:
-            continue
-        for variable, value in zip(carried.values(), values, strict=True):
-            variable.raw = value
-        return result
 
 
 def switch(index: jax.Array, tensors: Lists, operands: Lists, branches: Sequence[Function]) -> Lists:
     if not isinstance(index, jax.core.Tracer):
         return branches[min(max(int(index), 0), len(branches) - 1)](tensors, operands)
-    return _with_state(
+    return carried(
         lambda wrap, values: lax.switch(index, [wrap(b) for b in branches], values, tensors, operands)
     )
 
@@ -74,7 +35,7 @@ def while_loop(tensors: Lists, operands: Lists, cond: Function, body: Function) 
         values, result = lax.while_loop(proceeds, following, (values, tensors))
         return result, values
 
-    return _with_state(run)
+    return carried(run)
 
 
 def scan(
@@ -95,7 +56,7 @@ def scan(
         (values, last), stacked = lax.scan(following, (values, carry), xs, length, reverse, unroll)
         return (last, stacked), values
 
-    return _with_state(run)
+    return carried(run)
 
 
 def vectorized_map(elements: Lists, operands: Lists, fn: Function) -> Lists:

@@ -1,4 +1,4 @@
-"""Pooling, convolution and moments for JAX, so written that XLA is fast on CPUs, gradients too.
+"""Normalization, pooling and convolution for JAX, so written that XLA is fast on CPUs, gradients too.
 
 XLA has two traps on the CPU. The gradient of max pooling becomes a scatter, and convolutions whose axes are
 in an unusual order, as in JAX's gradients, become naive loops when they stand inside `scan` or `while`.
@@ -21,6 +21,8 @@ from collections.abc import Callable, Iterator, Sequence
 import jax
 import jax.numpy as jnp
 from jax import lax
+
+from triceras.engine.journal import slow_kernel
 
 Sizes = tuple[int, ...]
 Pads = tuple[tuple[int, int], ...]
@@ -71,7 +73,7 @@ def _reduce_window(
     return lax.reduce_window(x, start, reduce, (1, *size, 1), (1, *strides, 1), ((0, 0), *pads, (0, 0)))
 
 
-# ---------------------------------------------------------------- moments
+# ---------------------------------------------------------------- normalization
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2))
@@ -93,6 +95,40 @@ def _moments_jvp(axes: Sizes, keepdims: bool, primals: tuple, tangents: tuple) -
     )
 
 
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2))
+def normalized(x: jax.Array, axes: Sizes, epsilon: float) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """`x` with mean 0 and variance 1 over axes; and the mean and variance, through which no gradient flows."""
+    mean, variance = moments(x, axes, True)
+    return (x - mean) * lax.rsqrt(variance + epsilon), mean, variance
+
+
+@normalized.defjvp
+def _normalized_jvp(axes: Sizes, epsilon: float, primals: tuple, tangents: tuple) -> tuple:
+    """The projection on what is normal to a constant and to `y`, which JAX can't see among its many sums."""
+    (dx,), (y, mean, variance) = tangents, normalized(*primals, axes, epsilon)
+    dy = dx - dx.mean(axes, keepdims=True) - y * (y * dx).mean(axes, keepdims=True)
+    none = jnp.zeros_like(mean)
+    return (y, mean, variance), (dy * lax.rsqrt(variance + epsilon), none, none)
+
+
+def layer_norm(
+    x: jax.Array, gamma: jax.Array | None, beta: jax.Array | None, rank: int, epsilon: float
+) -> jax.Array:
+    y, _, _ = normalized(x, tuple(range(x.ndim - rank, x.ndim)), epsilon)
+    y = y if gamma is None else y * gamma
+    return y if beta is None else y + beta
+
+
+def batch_norm(
+    x: jax.Array, gamma: jax.Array | None, beta: jax.Array | None, axis: int, epsilon: float
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    axes = tuple(a for a in range(x.ndim) if a != axis)
+    y, mean, variance = normalized(x, axes, epsilon)
+    y = y if gamma is None else y * jnp.expand_dims(gamma, axes)
+    y = y if beta is None else y + jnp.expand_dims(beta, axes)
+    return y, mean.squeeze(axes), variance.squeeze(axes)
+
+
 # ---------------------------------------------------------------- pooling
 
 
@@ -101,6 +137,8 @@ def max_pool_general(inputs: jax.Array, pool_size: Sizes, strides: Sizes, paddin
     pads = _pads(inputs.shape[1:-1], pool_size, strides, padding)
     lowest = -jnp.inf if jnp.issubdtype(inputs.dtype, jnp.inexact) else jnp.iinfo(inputs.dtype).min
     if not on_cpu() or max(pool_size) > _MOST_SLICES:
+        if on_cpu():
+            slow_kernel(f"max pooling over {pool_size} has a slow gradient on the CPU")
         return _reduce_window(inputs, lowest, lax.max, pool_size, strides, pads)
     return _pool(_max_pool, _spatial_pad(inputs, pads, lowest), pool_size, strides)
 
@@ -201,6 +239,8 @@ def conv_general(
     pads = _pads(inputs.shape[1:-1], _span(size, dilation), strides, padding)
     depthwise = kernel.shape[-2] == 1 and math.prod(size) <= _MOST_SLICES
     if not on_cpu() or (groups > _MOST_GROUPS and not depthwise):
+        if on_cpu():
+            slow_kernel(f"a convolution in {groups} groups is slow on the CPU")
         layout = _layout(inputs.ndim, "NC", "IO", "NC")
         return lax.conv_general_dilated(
             inputs, kernel, strides, pads, (1,) * len(size), dilation, layout, feature_group_count=groups

@@ -1,4 +1,4 @@
-"""JAX's own activations, and convolution and pooling from `kernels`."""
+"""JAX's own activations and fused attention; normalization, convolution and pooling from `kernels`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,22 @@ def _over_axes(run: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
     return lambda x, axis: run(x, axis=tuple(axis) if isinstance(axis, list) else axis)
 
 
+def flash(
+    query: jax.Array, key: jax.Array, value: jax.Array, bias: jax.Array | None, scale: float, is_causal: bool
+) -> jax.Array:
+    return jax.nn.dot_product_attention(
+        query, key, value, bias, scale=scale, is_causal=is_causal, implementation="cudnn"
+    )
+
+
 NATIVES: dict[str, Callable[..., Any]] = {
     "relu": jax.nn.relu,
     "sigmoid": jax.nn.sigmoid,
     "softmax": _over_axes(jax.nn.softmax),
     "log_softmax": _over_axes(jax.nn.log_softmax),
+    "layer_norm": kernels.layer_norm,
+    "batch_norm": kernels.batch_norm,
+    "flash": flash,
     "conv_general": kernels.conv_general,
     "conv_transpose_general": kernels.conv_transpose_general,
     "max_pool_general": kernels.max_pool_general,

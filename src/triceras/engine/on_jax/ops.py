@@ -1,5 +1,7 @@
 """JAX's own versions of ops, by name. Tensors come by position, static arguments by keyword."""
 
-from triceras.engine.on_jax import arrays, control, math, nn, random
+from triceras.engine.on_jax import arrays, control, math, nn, random, recurrent
 
-NATIVES = math.NATIVES | arrays.NATIVES | control.NATIVES | nn.NATIVES | random.NATIVES
+NATIVES = (
+    math.NATIVES | arrays.NATIVES | control.NATIVES | nn.NATIVES | random.NATIVES | recurrent.NATIVES
+)

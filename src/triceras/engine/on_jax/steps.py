@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from jax import lax
 
 from triceras.engine.contract import StateScope, StepLoop, state
+from triceras.engine.journal import Journal, described, noting
 from triceras.engine.on_jax.arrays import canonical
 from triceras.engine.on_jax.kernels import on_cpu
 
@@ -27,7 +29,8 @@ class Compiled:
 
     def __init__(self, fn: Callable[..., Any], variables: Sequence[Any], donate: bool) -> None:
         self.fn, self.variables, self.donate = fn, list(variables), donate
-        self.traces = 0
+        self.journal = Journal()
+        self._traces = 0
         self._jit()
 
     def _jit(self) -> None:
@@ -36,26 +39,36 @@ class Compiled:
         self._written: list[int] = []
         self._call = jax.jit(self._pure, donate_argnums=0 if self.donate else ())
 
-    def _prepare(self, args: Sequence[Any]) -> None:
-        """Before the first call with arguments of this form: trace, and make all that was used a part of the state."""
+    def _prepare(self, args: Sequence[Any]) -> Callable[[], None] | None:
+        """Before the first call with arguments of this form: trace, and make all that was used a part of the state.
+
+        Returns:
+            What writes the capture into the journal after the call, which compiles.
+        """
         leaves, structure = jax.tree.flatten(args)
         signature = (
             structure,
             *((getattr(x, "shape", ()), str(getattr(x, "dtype", type(x)))) for x in leaves),
         )
-        while signature not in self._signatures:
+        if signature in self._signatures:
+            return None
+        shown, began, cause = list(map(described, leaves)), time.perf_counter(), ""
+        while True:
             self._call.trace([v.held for v in self.variables], *args)
-            if self._unlisted:
-                self.variables += self._unlisted.values()
-                self._jit()
-            else:
-                self._signatures.add(signature)
+            if not self._unlisted:
+                break
+            self.journal.captured(shown, time.perf_counter() - began, cause)
+            cause = f"unlisted variables: {', '.join(v.path for v in self._unlisted.values())}"
+            self.variables += self._unlisted.values()
+            self._jit()
+        self._signatures.add(signature)
+        return lambda: self.journal.captured(shown, time.perf_counter() - began, cause)
 
     def _traced(self, values: list[Any], args: Sequence[Any]) -> tuple[Any, list[Any]]:
         """The function's result and all variables' values after it."""
-        self.traces += 1
+        self._traces += 1
         scope = StateScope(self.variables, values)
-        with state(scope):
+        with state(scope), noting(self.journal):
             result = self.fn(*args)
         self._unlisted |= scope.unlisted
         self._written = [i for i, v in enumerate(self.variables) if id(v) in scope.written]
@@ -65,7 +78,7 @@ class Compiled:
         raise NotImplementedError
 
     def __call__(self, *args: Any) -> Any:
-        self._prepare(args)
+        write_down, traces = self._prepare(args), self._traces
         values = [v.held for v in self.variables]
         if self.donate:
             values = [_copy(x) if v.exposed else x for v, x in zip(self.variables, values, strict=True)]
@@ -75,6 +88,10 @@ class Compiled:
         ):
             variable.held = updated[i]
             variable.exposed = False
+        if write_down is not None:
+            write_down()
+        elif traces != self._traces:
+            self.journal.captured([], 0.0, "the state changed its dtype or its device")
         return result
 
 

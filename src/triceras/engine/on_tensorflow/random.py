@@ -1,1 +1,63 @@
-NATIVES = {}
+"""Samplers: functions of a key of two 32-bit numbers, which is the key of TensorFlow's counter-based Philox."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.python.ops import gen_array_ops, gen_math_ops, gen_stateless_random_ops
+from tensorflow.python.ops import gen_stateless_random_ops_v2 as kernels
+
+from triceras.engine.on_tensorflow.kernels import integers
+
+Sizes = tuple[int, ...]
+
+
+def _stream(seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, int]:
+    """The key, the counter and the number of the algorithm, as the kernels want them."""
+    key = gen_array_ops.bitcast(seed, tf.uint64)
+    return gen_array_ops.expand_dims(key, 0), tf.zeros((2,), tf.uint64), 1
+
+
+def random_bits(seed: tf.Tensor, *, shape: Sizes) -> tf.Tensor:
+    return kernels.stateless_random_uniform_full_int_v2(integers(shape), *_stream(seed), tf.uint32)
+
+
+def random_uniform(seed: tf.Tensor, *, shape: Sizes, dtype: str) -> tf.Tensor:
+    return kernels.stateless_random_uniform_v2(integers(shape), *_stream(seed), tf.as_dtype(dtype))
+
+
+def random_normal(seed: tf.Tensor, *, shape: Sizes, dtype: str) -> tf.Tensor:
+    return kernels.stateless_random_normal_v2(integers(shape), *_stream(seed), tf.as_dtype(dtype))
+
+
+def random_integers(
+    seed: tf.Tensor, minval: tf.Tensor, maxval: tf.Tensor, *, shape: Sizes, dtype: str
+) -> tf.Tensor:
+    low, high = (gen_math_ops.cast(end, tf.int64) for end in (minval, maxval))
+    span = gen_math_ops.cast(gen_math_ops.maximum(high - low, 1), tf.uint64)
+    bits = kernels.stateless_random_uniform_full_int_v2(integers(shape), *_stream(seed), tf.uint64)
+    offset = gen_math_ops.cast(gen_math_ops.floor_mod(bits, span), tf.int64)
+    return gen_math_ops.cast(low + offset, tf.as_dtype(dtype))
+
+
+def random_gamma(seed: tf.Tensor, alpha: tf.Tensor, *, shape: Sizes, dtype: str) -> tf.Tensor:
+    sizes = integers(shape)
+    alpha = gen_array_ops.broadcast_to(gen_math_ops.cast(alpha, tf.as_dtype(dtype)), sizes)
+    return kernels.stateless_random_gamma_v3(sizes, *_stream(seed), alpha)
+
+
+def random_binomial(
+    seed: tf.Tensor, counts: tf.Tensor, probabilities: tf.Tensor, *, shape: Sizes, dtype: str
+) -> tf.Tensor:
+    sizes, key = integers(shape), gen_array_ops.bitcast(seed, tf.int32)
+    return gen_stateless_random_ops.stateless_random_binomial(
+        sizes, key, *(gen_array_ops.broadcast_to(x, sizes) for x in (counts, probabilities)), tf.as_dtype(dtype)
+    )
+
+
+NATIVES: dict[str, Callable[..., Any]] = {
+    f.__name__: f
+    for f in (random_bits, random_uniform, random_normal, random_integers, random_gamma, random_binomial)
+}

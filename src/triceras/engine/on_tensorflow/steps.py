@@ -64,7 +64,7 @@ class CompiledLoop(CapturedStep, StepLoop):
     upload = staticmethod(CompiledStep.upload)
 
     def load(self, arrays: Any) -> Any:
-        return tree.map_structure(lambda a: a if a is None else self.upload(a), arrays)
+        return tree.map_structure(lambda a: self.upload(a) if isinstance(a, np.ndarray) else a, arrays)
 
     def __call__(self, data: Any, index: np.ndarray, n: int) -> Any:
         return CapturedStep.__call__(self, data, index, np.int32(n))

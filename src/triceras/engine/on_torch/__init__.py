@@ -12,9 +12,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from triceras.core import tree
 from triceras.core.dtypes import standardize_dtype
 from triceras.core.spec import KerasTensor
-from triceras.engine.contract import Engine, StateScope, state
-from triceras.engine.on_torch import ops
-from triceras.engine.on_torch.arrays import canonical, from_numpy, to_numpy, torch_dtype
+from triceras.engine import faces
+from triceras.engine.contract import Engine, Guest, StateScope, state
+from triceras.engine.on_torch import module, ops
+from triceras.engine.on_torch.arrays import canonical, from_numpy, here, to_numpy, torch_dtype
 from triceras.engine.on_torch.steps import CompiledLoop, CompiledStep
 
 
@@ -49,6 +50,11 @@ class TorchEngine(Engine):
             return held
         return value
 
+    def trained(self, held: torch.Tensor, trainable: bool) -> torch.Tensor:
+        if trainable and not isinstance(held, torch.nn.Parameter):
+            return torch.nn.Parameter(held)
+        return held.requires_grad_(trainable) if isinstance(held, torch.nn.Parameter) else held
+
     def canonical(self, dtype: str) -> str:
         return canonical(dtype)
 
@@ -60,7 +66,7 @@ class TorchEngine(Engine):
 
     def abstract(self, fn: Callable[..., Any], specs: Sequence[KerasTensor]) -> Any:
         with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
-            result = fn(*(torch.empty(s.shape, dtype=torch_dtype(s.dtype)) for s in specs))
+            result = fn(*(torch.empty(s.shape, dtype=torch_dtype(s.dtype), device=here.get()) for s in specs))
         return tree.map_structure(
             lambda x: KerasTensor(x.shape, standardize_dtype(x.dtype)) if hasattr(x, "dtype") else x, result
         )
@@ -85,6 +91,33 @@ class TorchEngine(Engine):
             return tree.map_structure(_detached, result), grads
 
         return run
+
+    def attribute(self, layer: Any, name: str) -> Any:
+        return module.attribute(layer, name)
+
+    def seen_as(self, kind: type) -> type:
+        return faces.dressed(kind, torch.nn.Module)
+
+    def welcome(self, kind: type) -> None:
+        module.teach(kind)
+
+    def host(self, kind: str, *code: Any) -> Guest:
+        return module.HostedModule(*code) if kind == "module" else super().host(kind, *code)
+
+    def devices(self) -> list[str]:
+        return [*(f"gpu:{i}" for i in range(torch.cuda.device_count())), "cpu:0"]
+
+    def on(self, device: str) -> Any:
+        return here(torch.device(device.replace("gpu", "cuda")))
+
+    def device_of(self, x: torch.Tensor) -> str:
+        return f"{'gpu' if x.is_cuda else x.device.type}:{x.device.index or 0}"
+
+    def synchronize(self, tensors: Any) -> None:
+        for x in tree.flatten(tensors):
+            if isinstance(x, torch.Tensor) and x.is_cuda:
+                torch.cuda.current_stream(x.device).synchronize()
+                return
 
     def compile(self, fn: Callable[..., Any], variables: Sequence[Any], donate: bool = False) -> CompiledStep:
         return CompiledStep(fn, variables, donate)

@@ -64,22 +64,19 @@ class Program:
     def _simplify(self, module: fx.GraphModule) -> None:
         """Drop aliases and what is computed twice or for nothing; compute constants now."""
         graph = module.graph
-        pure = not any(_mutates(n) for n in graph.nodes)
+        changed = {_base(n.args[0]) for n in graph.nodes if _mutates(n)}
         seen: dict[Any, fx.Node] = {}
         for node in list(graph.nodes):
             if node.op == "get_attr":
                 self._constants[node] = getattr(module, node.target)
-            if node.op != "call_function":
+            if node.op != "call_function" or _mutates(node) or _is_random(node):
                 continue
-            if node.target in ALIASES and (pure or node.target is not aten.lift_fresh_copy.default):
-                node.replace_all_uses_with(node.args[0])
-                graph.erase_node(node)
-                continue
-            if not pure or _is_random(node):
+            if any(_base(n) in changed for n in (node, *node.all_input_nodes)):
                 continue
             key = _key(node)
-            if key in seen:
-                node.replace_all_uses_with(seen[key])
+            same = node.args[0] if node.target in ALIASES else _unpermuted(node) or seen.get(key)
+            if same is not None:
+                node.replace_all_uses_with(same)
                 graph.erase_node(node)
                 continue
             if key is not None:
@@ -176,6 +173,15 @@ def _key(node: fx.Node) -> Any:
     except TypeError:
         return None
     return key
+
+
+def _unpermuted(node: fx.Node) -> fx.Node | None:
+    """What a permutation gives back that undoes the one before it."""
+    inner = node.args[0] if node.args else None
+    if node.target is aten.permute.default and _is_call(inner, aten.permute.default):
+        if [inner.args[1][i] for i in node.args[1]] == list(range(len(node.args[1]))):
+            return inner.args[0]
+    return None
 
 
 def _whole_first(node: fx.Node) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch._dynamo.config  # fake tensors would import it at their first use, in the middle of the first step
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from triceras.core import tree
@@ -100,11 +101,11 @@ class CompiledLoop(StepLoop):
     """Many steps over data in memory: batches are picked by one call each."""
 
     def load(self, arrays: Any) -> Any:
-        return tree.map_structure(lambda a: a if a is None else self._step.upload(a), arrays)
+        return tree.map_structure(lambda a: self._step.upload(a) if isinstance(a, np.ndarray) else a, arrays)
 
     def __call__(self, data: Any, index: np.ndarray, n: int) -> Any:
         result = None
-        for rows in torch.from_numpy(index[:n]).unbind():
+        for rows in from_numpy(index[:n], None).unbind():
             result = self._step(
                 *tree.map_structure(lambda a, rows=rows: a if a is None else torch.index_select(a, 0, rows), data)
             )
