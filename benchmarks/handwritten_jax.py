@@ -1,8 +1,8 @@
 """Training loops as one writes them by hand in plain JAX: pure functions, a dictionary of arrays, `jax.jit`.
 
-Three formulations of each: "step", a compiled step a batch with donated state and XLA's own kernels; "loop",
-many steps a dispatch over data on the device; and for networks with convolutions "step, tuned" and "loop, tuned"
-with pooling, convolution and moments written around XLA's slow cases on the CPU, as our engine has them.
+Formulations: "step", a compiled step a batch with donated state and XLA's own kernels; "loop", many steps a
+dispatch over data on the device; and, for networks with convolutions, both of them "tuned", with pooling,
+convolution and moments written around XLA's slow cases on the CPU, as our engine has them.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from benchmarks.workloads import BLOCKS, HEADS, WIDTH, WORKLOADS
 from jax import lax
+
+from benchmarks.workloads import BLOCKS, HEADS, WIDTH, WORKLOADS
 
 STEPS_PER_DISPATCH = 16
 _CONVOLUTIONAL = ("step", "step, tuned", "loop, tuned")

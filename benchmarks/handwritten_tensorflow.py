@@ -1,8 +1,8 @@
 """Training loops as one writes them by hand in plain TensorFlow: variables, `tf.nn`, a tape, `tf.function`.
 
-Two formulations of each: "step", a compiled step a batch, and "loop", many steps inside one compiled function;
-where XLA can gain on the CPU (everything without convolutions), each of them also with `jit_compile`.
-The data is in memory and a batch is gathered by its rows inside the step, which is faster than `tf.data`.
+Formulations: "step", a compiled step a batch, and "loop", many steps inside one compiled function; where XLA
+can gain on the CPU (everything without convolutions), each of them also with `jit_compile`. The data is in
+memory and a batch is gathered by its rows inside the step, which is faster than `tf.data`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
+
 from benchmarks.workloads import BLOCKS, HEADS, WIDTH, WORKLOADS
 
 STEPS_PER_DISPATCH = 32

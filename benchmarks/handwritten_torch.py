@@ -10,8 +10,9 @@ from collections.abc import Callable
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - its usual name
-from benchmarks.workloads import BLOCKS, CLASSES, HEADS, HIDDEN, VOCABULARY, WIDTH, WORKLOADS
 from torch import nn
+
+from benchmarks.workloads import BLOCKS, CLASSES, HEADS, HIDDEN, VOCABULARY, WIDTH, WORKLOADS
 
 FORMULATIONS = {
     "cnn": ("plain", "channels last"),

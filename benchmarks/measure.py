@@ -1,7 +1,7 @@
 """What a worker process measures: one engine, the competitors side by side, in turns.
 
-`python -m benchmarks.measure TASK ENGINE ...` prints its result as JSON in the last line; `python -m benchmarks`
-starts these processes, because the reference can run only one engine in a process.
+`python -m benchmarks.measure TASK ENGINE ...` prints its result as JSON in the last line.
+`python -m benchmarks` starts these processes: the reference can run only one engine in a process.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ import gc
 import importlib
 import json
 import os
-import statistics
 import sys
 import time
 import timeit
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
+
 from benchmarks.workloads import WORKLOADS, build, data, targets, weights
 
 Action = Callable[[int], Any]  # does something that many times
@@ -59,7 +60,7 @@ class Competition:
             once = timed(action, 1)
             times = max(1, round(self.seconds / once))
             once = min(once, timed(action, times))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
+        except Exception as error:  # whatever it is, the others go on
             text = " ".join(str(error).split())
             self.failed[name] = f"{type(error).__name__}: {text[:200]}"
             return float("inf")
@@ -87,46 +88,48 @@ class Competition:
         return found
 
 
+def race(makes: dict[str, Callable[[], Action]], rounds: int, seconds: float) -> dict[str, Any]:
+    """Seconds of one time for each competitor, and the reasons of those that failed."""
+    competition = Competition(seconds)
+    for who, make in makes.items():
+        competition.enter(who, make)
+    return {"times": competition.run(rounds), "failed": competition.failed}
+
+
 def training(engine: str, name: str, rounds: int, seconds: float) -> dict[str, Any]:
     """Seconds a training step through `fit`, and through a hand-written loop."""
     handwritten = importlib.import_module(f"benchmarks.handwritten_{engine}")
     workload = WORKLOADS[name]
     x, labels = data(name, workload.batch * workload.steps)
     y = targets(name, labels)
-    race = Competition(seconds)
+    competition = Competition(seconds)
 
-    def fit(who: str) -> Callable[[], Action]:
-        def make() -> Action:
-            model = build(library(who, engine), name)
-            return lambda epochs: model.fit(x, y, batch_size=workload.batch, epochs=epochs, verbose=0)
+    def fit(who: str) -> Action:
+        model = build(library(who, engine), name)
+        return lambda epochs: model.fit(x, y, batch_size=workload.batch, epochs=epochs, verbose=0)
 
-        return make
-
-    race.enter("triceras", fit("triceras"))
-    how = race.enter_fastest(
+    competition.enter("triceras", partial(fit, "triceras"))
+    how = competition.enter_fastest(
         "native",
         {
-            formulation: lambda f=formulation: handwritten.loop(name, f, x, labels, weights(name))
+            formulation: partial(handwritten.loop, name, formulation, x, labels, weights(name))
             for formulation in handwritten.FORMULATIONS[name]
         },
     )
-    race.enter("keras", fit("keras"))
-    times = {who: [t / workload.steps for t in found] for who, found in race.run(rounds).items()}
-    return {"times": times, "failed": race.failed, "native": how}
+    competition.enter("keras", partial(fit, "keras"))
+    times = {who: [t / workload.steps for t in found] for who, found in competition.run(rounds).items()}
+    return {"times": times, "failed": competition.failed, "native": how}
 
 
 def prediction(engine: str, name: str, rounds: int, seconds: float) -> dict[str, Any]:
     """Seconds to predict 12,800 samples."""
     x, _ = data(name, PREDICTED)
-    race = Competition(seconds)
-    for who in ("triceras", "keras"):
 
-        def make(who: str = who) -> Action:
-            model = build(library(who, engine), name)
-            return lambda times: [model.predict(x, verbose=0) for _ in range(times)]
+    def predict(who: str) -> Action:
+        model = build(library(who, engine), name)
+        return lambda times: [model.predict(x, verbose=0) for _ in range(times)]
 
-        race.enter(who, make)
-    return {"times": race.run(rounds), "failed": race.failed}
+    return race({who: partial(predict, who) for who in ("triceras", "keras")}, rounds, seconds)
 
 
 # ---------------------------------------------------------------- eager calls
@@ -138,22 +141,16 @@ def _native_ops(engine: str) -> dict[str, Callable[..., Any]]:
         import jax
         import jax.numpy as jnp
 
-        add, multiply, matmul, relu, reshape, total = (
-            jnp.add, jnp.multiply, jnp.matmul, jax.nn.relu, jnp.reshape, jnp.sum,
-        )  # fmt: skip
+        functions = jnp.add, jnp.multiply, jnp.matmul, jax.nn.relu, jnp.reshape, jnp.sum
     elif engine == "torch":
         import torch
 
-        add, multiply, matmul, relu, reshape, total = (
-            torch.add, torch.multiply, torch.matmul, torch.relu, torch.reshape, torch.sum,
-        )  # fmt: skip
+        functions = torch.add, torch.multiply, torch.matmul, torch.relu, torch.reshape, torch.sum
     else:
         import tensorflow as tf
 
-        add, multiply, matmul, relu, reshape, total = (
-            tf.add, tf.multiply, tf.matmul, tf.nn.relu, tf.reshape, tf.reduce_sum,
-        )  # fmt: skip
-    return {"add": add, "multiply": multiply, "matmul": matmul, "relu": relu, "reshape": reshape, "sum": total}
+        functions = tf.add, tf.multiply, tf.matmul, tf.nn.relu, tf.reshape, tf.reduce_sum
+    return dict(zip(("add", "multiply", "matmul", "relu", "reshape", "sum"), functions))
 
 
 def _repeated(function: Callable[..., Any], *arguments: Any) -> Action:
@@ -167,45 +164,48 @@ def op_calls(engine: str, rounds: int, seconds: float) -> dict[str, dict[str, An
     arguments = {"relu": (x,), "reshape": (x, (4, 16)), "sum": (x, 1)}
     found = {}
     for name, native in _native_ops(engine).items():
-        race = Competition(seconds / 5)
-        given = arguments.get(name, (x, x))
-        spaces = {k: k.ops if name != "relu" else k.ops for k in (ours, theirs)}
-        race.enter("triceras", lambda: _repeated(getattr(spaces[ours], name), *given))
-        race.enter("native", lambda: _repeated(native, *given))
-        race.enter("keras", lambda: _repeated(getattr(spaces[theirs], name), *given))
-        found[name] = {"times": race.run(3 * rounds), "failed": race.failed}
+        functions = {
+            "triceras": getattr(ours.ops, name),
+            "native": native,
+            "keras": getattr(theirs.ops, name),
+        }
+        makes = {who: partial(_repeated, f, *arguments.get(name, (x, x))) for who, f in functions.items()}
+        found[name] = race(makes, 3 * rounds, seconds / 5)
     return found
 
 
 def model_calls(engine: str, rounds: int, seconds: float) -> dict[str, dict[str, Any]]:
-    """Seconds of an eager `model(x)` with so many Dense layers on a batch of 8, beside the same native calls."""
-    found = {}
-    for depth in (3, 20):
-        race = Competition(seconds / 5)
-        models = {}
-        for who in ("triceras", "keras"):
+    """Seconds of an eager `model(x)`, 3 and 20 Dense layers on a batch of 8, and of the same native calls."""
 
-            def make(who: str = who, depth: int = depth) -> Action:
-                k = library(who, engine)
-                stack = [k.layers.Dense(32, activation="relu") for _ in range(depth)]
-                model = models[who] = k.Sequential([k.layers.Input(shape=(32,)), *stack])
-                return _repeated(model, k.ops.ones((8, 32)))
+    def stack(who: str, depth: int) -> Action:
+        if who == "native":
+            return _repeated(*_native_stack(engine, depth))
+        k = library(who, engine)
+        model = k.Sequential([k.layers.Input(shape=(32,))])
+        for _ in range(depth):
+            model.add(k.layers.Dense(32, activation="relu"))
+        return _repeated(model, k.ops.ones((8, 32)))
 
-            race.enter(who, make)
-        race.enter("native", lambda: _repeated(*_native_stack(engine, models["keras"].get_weights())))
-        found[str(depth)] = {"times": race.run(3 * rounds), "failed": race.failed}
-    return found
+    return {
+        str(depth): race(
+            {who: partial(stack, who, depth) for who in ("triceras", "native", "keras")},
+            3 * rounds,
+            seconds / 5,
+        )
+        for depth in (3, 20)
+    }
 
 
-def _native_stack(engine: str, values: list[np.ndarray]) -> tuple[Callable[[Any], Any], Any]:
+def _native_stack(engine: str, depth: int) -> tuple[Callable[[Any], Any], Any]:
     """The same layers as one would write them by hand, and their input."""
+    rng = np.random.default_rng(0)
+    pairs = [(rng.normal(0, 0.2, (32, 32)).astype("float32"), np.zeros(32, "float32")) for _ in range(depth)]
     x = np.ones((8, 32), "float32")
     if engine == "jax":
         import jax
         import jax.numpy as jnp
 
-        pairs = [(jnp.array(w), jnp.array(b)) for w, b in zip(values[::2], values[1::2])]
-        x = jnp.array(x)
+        hold = tensor = jnp.array
 
         def layer(x: Any, w: Any, b: Any) -> Any:
             return jax.nn.relu(x @ w + b)
@@ -213,11 +213,7 @@ def _native_stack(engine: str, values: list[np.ndarray]) -> tuple[Callable[[Any]
     elif engine == "torch":
         import torch
 
-        pairs = [
-            (torch.tensor(w.T, requires_grad=True), torch.tensor(b, requires_grad=True))
-            for w, b in zip(values[::2], values[1::2])
-        ]
-        x = torch.tensor(x)
+        tensor, hold = torch.tensor, partial(torch.tensor, requires_grad=True)
 
         def layer(x: Any, w: Any, b: Any) -> Any:
             return torch.relu(torch.nn.functional.linear(x, w, b))
@@ -225,18 +221,19 @@ def _native_stack(engine: str, values: list[np.ndarray]) -> tuple[Callable[[Any]
     else:
         import tensorflow as tf
 
-        pairs = [(tf.Variable(w), tf.Variable(b)) for w, b in zip(values[::2], values[1::2])]
-        x = tf.constant(x)
+        tensor, hold = tf.constant, tf.Variable
 
         def layer(x: Any, w: Any, b: Any) -> Any:
             return tf.nn.relu(tf.nn.bias_add(tf.matmul(x, w), b))
 
+    held = [(hold(w), hold(b)) for w, b in pairs]
+
     def forward(x: Any) -> Any:
-        for w, b in pairs:
+        for w, b in held:
             x = layer(x, w, b)
         return x
 
-    return forward, x
+    return forward, tensor(x)
 
 
 # ---------------------------------------------------------------- once in a fresh process
@@ -282,24 +279,25 @@ def importing(engine: str, who: str) -> float:
 # ---------------------------------------------------------------- checks
 
 
-def check(engine: str, name: str) -> dict[str, list[float]]:
-    """Loss and accuracy of two steps from equal weights without dropout or shuffling: all must agree.
+def check(engine: str, name: str) -> dict[str, list[float] | str]:
+    """Loss and accuracy of two steps on one batch from equal weights, without dropout: all must agree.
 
-    The first epoch holds one step (equal to rounding), the second another (the same up to the optimizers' small
-    differences, such as where Adam's epsilon stands).
+    The first loss to rounding, the second up to what the libraries do in their own way: where Adam's epsilon
+    stands, sparse updates of embeddings, probabilities clipped before their logarithm.
     """
     handwritten = importlib.import_module(f"benchmarks.handwritten_{engine}")
     batch = WORKLOADS[name].batch
     x, labels = data(name, batch)
     first = weights(name)
-    found = {}
+    found: dict[str, list[float] | str] = {}
     for who in ("triceras", "keras"):
         try:
             model = build(library(who, engine), name, dropout=False)
             model.set_weights(list(first.values()))
-            log = model.fit(x, targets(name, labels), batch_size=batch, epochs=2, shuffle=False, verbose=0).history
+            fitted = model.fit(x, targets(name, labels), batch_size=batch, epochs=2, shuffle=False, verbose=0)
+            log = fitted.history
             found[who] = [value for pair in zip(log["loss"], log["accuracy"]) for value in pair]
-        except Exception as error:  # noqa: BLE001 - said in the table
+        except Exception as error:  # the table says it
             found[who] = f"{type(error).__name__}: {error}"
     for formulation in handwritten.FORMULATIONS[name]:
         train = handwritten.loop(name, formulation, x, labels, first, dropout=False, shuffle=False)
@@ -311,6 +309,6 @@ if __name__ == "__main__":
     task, engine, *given = sys.argv[1:]
     if cores := os.environ.get("BENCHMARK_CORES"):
         os.sched_setaffinity(0, {int(core) for core in cores.split(",")})
-    result = globals()[task](engine, *[json.loads(text) if text[0] in '"0123456789' else text for text in given])
+    result = globals()[task](engine, *[json.loads(text) if text[0].isdigit() else text for text in given])
     print(json.dumps(result), flush=True)
     os._exit(0)  # no engine has to say goodbye

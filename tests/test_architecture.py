@@ -29,7 +29,7 @@ LEVELS = [
         "dtype_policies",
     ],
     ["datasets", "utils"],
-    ["variable", "graph", "random", "saving.objects", "saving.operations"],
+    ["moving", "variable", "graph", "random", "saving.objects", "saving.operations"],
     ["ops"],
     ["engine"],
     ["core", "version"],

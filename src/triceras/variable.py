@@ -73,8 +73,9 @@ class Variable:
     [2.0, 3.0]
     """
 
+    # `__class__` is what isinstance() looks at beside the type: what the engine's library takes a variable for
     __slots__ = (
-        "__weakref__", "_autocast", "_declared", "_dtype", "_frozen", "_regularizer", "_trainable", "aggregation", "constraint", "engine", "exposed",
+        "__class__", "__weakref__", "_autocast", "_declared", "_dtype", "_frozen", "_regularizer", "_trainable", "aggregation", "constraint", "engine", "exposed",
         "held", "layout", "name", "overwrite_with_gradient", "path", "shape", "synchronization",
     )  # fmt: skip
     __array_priority__ = 1000
@@ -110,6 +111,7 @@ class Variable:
         self._regularizer: Any = None
         self.overwrite_with_gradient = False
         self.engine: Engine = selection.current()
+        self.__class__ = self.engine.seen_as(type(self))
         if isinstance(initializer, str):
             from triceras import initializers
 
@@ -238,6 +240,10 @@ class Variable:
     @place.setter
     def place(self, place: tuple[Any, ...]) -> None:
         self.engine, self.held, self._dtype, self.exposed = place
+        self.__class__ = self.engine.seen_as(type(self))
+
+    def __reduce__(self) -> Any:
+        return object.__new__, (type(self),), self.__getstate__()
 
     def move(self, engine: Engine, device: str | None = None, copy: bool = False) -> None:
         """Hold the value in another engine, or on another of its devices.
@@ -398,6 +404,39 @@ def value_and_grad(
             return run(*args, **kwargs)
 
     return run_there
+
+
+def with_values(
+    run: Callable[[], Any], **groups: tuple[Sequence[Variable], Sequence[Any]]
+) -> tuple[Any, list[list[Any]]]:
+    """What a function returns for given values of variables, which stay as they are.
+
+    Args:
+        run: reads and assigns variables.
+        **groups: lists of variables and their values, by the name for messages.
+
+    Returns:
+        `run()`, and for each group the variables' values after it.
+
+    Raises:
+        ArgumentError: another number of values than of variables.
+
+    >>> v = Variable(2.0)
+    >>> result, [[after]] = with_values(lambda: v.value * 10.0, variables=([v], [5.0]))
+    >>> float(result), float(after), float(v)
+    (50.0, 5.0, 2.0)
+    """
+    known: list[Variable] = []
+    tensors: list[Any] = []
+    for what, (variables, values) in groups.items():
+        if len(values) != len(variables):
+            raise ArgumentError(f"`{what}` must hold {len(variables)} values. Received {len(values)}.")
+        known += variables
+        tensors += [v._own(value) for v, value in zip(variables, values, strict=True)]
+    scope = StateScope(known, tensors, state.get() or StateScope((), ()))
+    with state(scope):
+        result = run()
+        return result, [[scope.read(v) for v in variables] for variables, _ in groups.values()]
 
 
 def assign_where(condition: Any, action: Callable[[], Any]) -> None:

@@ -7,6 +7,31 @@ from typing import Any
 
 
 @dataclass(frozen=True)
+class Part:
+    """A layer as an argument of another one, which each library makes for itself."""
+
+    layer: str
+    arguments: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return f"{self.layer}({', '.join(f'{k}={v!r}' for k, v in self.arguments.items())})"
+
+
+def part(layer: str, **arguments: Any) -> Part:
+    """A layer inside another one."""
+    return Part(layer, arguments)
+
+
+def given(value: Any, library: Any) -> Any:
+    """An argument with its parts made by a library."""
+    if isinstance(value, Part):
+        return getattr(library.layers, value.layer)(**given(value.arguments, library))
+    if isinstance(value, dict):
+        return {k: given(v, library) for k, v in value.items()}
+    return [given(v, library) for v in value] if isinstance(value, list) else value
+
+
+@dataclass(frozen=True)
 class Case:
     """One use of a layer.
 
@@ -42,9 +67,13 @@ class Case:
     def shapes(self) -> list[tuple[int, ...]]:
         return list(self.shape) if isinstance(self.shape, list) else [self.shape]
 
+    def made(self, library: Any, **more: Any) -> Any:
+        """The layer, by a library of the Keras API."""
+        return getattr(library.layers, self.layer)(**given(self.arguments, library), **more)
+
     def __str__(self) -> str:
-        given = ", ".join(f"{k}={v!r}" for k, v in (self.arguments | self.call).items())
-        return f"{self.layer}({given}){self.shape}"
+        shown = ", ".join(f"{k}={v!r}" for k, v in (self.arguments | self.call).items())
+        return f"{self.layer}({shown}){self.shape}"
 
 
 SEQUENCE, IMAGE, VOLUME = (2, 9, 4), (2, 7, 8, 4), (2, 5, 6, 7, 2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.layers.cases import Case, row
+from tests.layers.cases import IMAGE, INDICES, Case, part, row
 
 PAIR = [(2, 5, 8), (2, 6, 8)]
 THREE = [(2, 5, 8), (2, 6, 4), (2, 6, 3)]
@@ -26,21 +26,61 @@ CASES = [
     several("MultiHeadAttention", PAIR, **HEADS, dropout=0.1, seed=3, sliding_window=2),
     several("MultiHeadAttention", PAIR, **HEADS, sliding_window=2, _call=CAUSAL),
     several("MultiHeadAttention", THREE, **HEADS, value_dim=5, use_bias=False, use_gate=True, dropout=0.1),
-    several("MultiHeadAttention", PAIR, **HEADS, output_shape=7, kernel_regularizer="l2", activity_regularizer="l2"),
+    several(
+        "MultiHeadAttention",
+        PAIR,
+        **HEADS,
+        output_shape=7,
+        kernel_regularizer="l2",
+        activity_regularizer="l2",
+    ),
     several("MultiHeadAttention", PAIR, **HEADS, output_shape=[2, 3], bias_constraint="non_neg"),
     several("MultiHeadAttention", SAME_GRIDS, **HEADS, _unknown="batch"),
-    several("MultiHeadAttention", GRIDS, **HEADS, attention_axes=2, use_gate=True, _call=CAUSAL, _reference=False),
+    several(
+        "MultiHeadAttention", GRIDS, **HEADS, attention_axes=2, use_gate=True, _call=CAUSAL, _reference=False
+    ),
     several("MultiHeadAttention", GRIDS, **HEADS, attention_axes=[-2], _unknown="batch"),
     several("GroupQueryAttention", PAIR, **GROUPS, _tol=1e-4),
     several("GroupQueryAttention", PAIR, **GROUPS, _tol=1e-4, dropout=0.1, use_gate=True, _call=CAUSAL),
-    several("GroupQueryAttention", PAIR, **GROUPS, _tol=1e-4, sliding_window=2, kernel_regularizer="l2", activity_regularizer="l2"),
+    several(
+        "GroupQueryAttention",
+        PAIR,
+        **GROUPS,
+        _tol=1e-4,
+        sliding_window=2,
+        kernel_regularizer="l2",
+        activity_regularizer="l2",
+    ),
     row("Attention", PAIR),
     row("Attention", [*PAIR, (2, 6, 8)], use_scale=True, _call=CAUSAL),
     row("Attention", PAIR, score_mode="concat", use_scale=True, dropout=0.3, seed=1),
     row("AdditiveAttention", PAIR),
     row("AdditiveAttention", PAIR, use_scale=False, _call=CAUSAL),
-    row("ReversibleEmbedding", (2, 6), input_dim=9, output_dim=3, mask_zero=True, _below=9, _dtype="int32"),
-    row("ReversibleEmbedding", (2, 6, 3), input_dim=9, output_dim=3, tie_weights=False, _call={"reverse": True}),
+    row("SpectralNormalization", layer=part("Dense", units=3), _training=True),
+    row(
+        "SpectralNormalization",
+        IMAGE,
+        layer=part("Conv2D", filters=3, kernel_size=2),
+        power_iterations=2,
+        _training=True,
+        _unknown="batch",
+    ),
+    row(
+        "SpectralNormalization",
+        (2, 6),
+        layer=part("Embedding", input_dim=9, output_dim=3),
+        _unknown="batch",
+        **INDICES,
+    ),
+    row("ReversibleEmbedding", (2, 6), input_dim=9, output_dim=3, mask_zero=True, **INDICES),
+    row(
+        "ReversibleEmbedding",
+        (2, 6, 3),
+        input_dim=9,
+        output_dim=3,
+        tie_weights=False,
+        _call={"reverse": True},
+    ),
     row(
         "ReversibleEmbedding",
         (2, 6, 3),

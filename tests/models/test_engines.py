@@ -170,11 +170,15 @@ def test_a_model_uses_its_own_engine_whatever_is_active(name) -> None:
         with keras.use_engine(other):
             foreign = ops.convert_to_tensor(X[:3])
             out = model(foreign)  # at the boundary it is converted
-            np.testing.assert_allclose(model.predict(foreign, verbose=0), ops.convert_to_numpy(out), rtol=1e-5)
+            np.testing.assert_allclose(
+                model.predict(foreign, verbose=0), ops.convert_to_numpy(out), rtol=1e-5
+            )
             assert (selection.engine_of(type(out)) or "numpy") == name
             if name in TRAINING:
                 model.fit(foreign, Y[:3], verbose=0)
-                value, grads = keras.value_and_grad(lambda: ops.sum(model(X[:3])), model.trainable_variables)()
+                value, grads = keras.value_and_grad(
+                    lambda: ops.sum(model(X[:3])), model.trainable_variables
+                )()
                 assert len(grads) == 4 and selection.engine_of(type(value)) == name
 
 
@@ -205,7 +209,9 @@ def test_metrics_and_optimizers_made_elsewhere_come_to_the_model() -> None:
     assert {v.engine for v in state_of(model)} == {"jax"}
 
 
-@pytest.mark.parametrize("pair", [("jax", "torch"), ("torch", "tensorflow"), ("jax", "tensorflow")], ids="-".join)
+@pytest.mark.parametrize(
+    "pair", [("jax", "torch"), ("torch", "tensorflow"), ("jax", "tensorflow")], ids="-".join
+)
 def test_two_models_on_two_engines(pair) -> None:
     if not set(pair) <= set(TRAINING):
         pytest.skip("an engine isn't installed")
@@ -218,7 +224,9 @@ def test_two_models_on_two_engines(pair) -> None:
     losses: dict[str, float] = {}
 
     def fit(model) -> None:
-        losses[model.engine.name] = model.fit(X, Y, batch_size=32, shuffle=False, verbose=0, epochs=3).history["loss"][-1]
+        losses[model.engine.name] = model.fit(
+            X, Y, batch_size=32, shuffle=False, verbose=0, epochs=3
+        ).history["loss"][-1]
 
     threads = [threading.Thread(target=fit, args=(m,)) for m in models]
     for t in threads:
@@ -230,7 +238,7 @@ def test_two_models_on_two_engines(pair) -> None:
     assert a == pytest.approx(b, rel=1e-4) and [m.engine for m in models] == list(pair)
 
 
-# -- devices ---------------------------------------------------------------------------------------------------------
+# -- devices ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -263,6 +271,11 @@ with keras.device("cpu:1"):
 """
     flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "KERAS_BACKEND": "jax"}
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | flags, timeout=120, check=False
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=os.environ | flags,
+        timeout=120,
+        check=False,
     )
     assert done.stdout.split("\n")[:3] == ["cpu:1 cpu:1", "cpu:0", "cpu:1 cpu:1"], done.stderr

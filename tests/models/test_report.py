@@ -30,14 +30,15 @@ def test_captures_and_their_causes(name) -> None:
     model.fit(X, Y, batch_size=8, verbose=0)
     captures = [e for e in model.report().of("capture") if e.step == "train loop"]
     assert [e.cause.partition(":")[0] for e in captures] == ["first call", "another signature"]
-    assert captures[0].engine == name and captures[0].seconds > 0 and "(8, 3)" in captures[0].cause.replace("32, 8", "8")
+    assert captures[0].engine == name and captures[0].seconds > 0 and "8" in captures[0].cause
     model.fit(X, Y, batch_size=8, verbose=0)
     assert [e for e in model.report().of("capture") if e.step == "train loop"] == captures
     model.layers[0].trainable = False
     model.predict_on_batch(X)
     model.predict_on_batch(X[:3])
-    text = str(model.report())
-    assert "predict step" in text and "instead of" in text and "captured: 4" in text
+    report = model.report()
+    assert [e.step for e in report.of("capture")] == ["train loop"] * 2 + ["predict step"] * 2
+    assert "instead of" in report.of("capture")[-1].cause and "captured: 4" in str(report)
 
 
 def test_renewals_are_noted() -> None:

@@ -42,7 +42,9 @@ def test_engines_agree_and_the_model_stays_as_it_is() -> None:
     assert ("output", "small/conv") in paths
     if len([n for n in NAMES if selection.get(n).differentiates]) > 1:
         assert ("gradient", "small/conv/kernel") in paths
-    assert all(a is v.held and (b == v.numpy()).all() for (a, b), v in zip(held, model.variables, strict=True))
+    assert all(
+        a is v.held and (b == v.numpy()).all() for (a, b), v in zip(held, model.variables, strict=True)
+    )
     assert model._loops == loops and not any("call" in layer.__dict__ for layer in model.layers)
     text = str(found)
     assert "small/head" in text and "All agree." in text and f"difference from {NAMES[0]}" in text
@@ -54,7 +56,9 @@ def test_a_difference_is_found_and_named() -> None:
             return x + (self.engine == "numpy")
 
     inputs = layers.Input(shape=(3,))
-    model = keras.Model(inputs, layers.Dense(2, name="after")(Wrong(name="wrong")(layers.ReLU(name="before")(inputs))))
+    model = keras.Model(
+        inputs, layers.Dense(2, name="after")(Wrong(name="wrong")(layers.ReLU(name="before")(inputs)))
+    )
     found = model.verify(engines=[NAMES[0], "numpy"])
     bad = {row.path for row in found.rows if not row.ok}
     assert not found.ok and any("wrong" in p for p in bad) and not any("before" in p for p in bad)
@@ -64,7 +68,9 @@ def test_a_difference_is_found_and_named() -> None:
 
 
 def test_inputs_are_made_up_also_for_indices_and_subclasses() -> None:
-    model = keras.Sequential([layers.Input(shape=(None,), dtype="int32"), layers.Embedding(7, 4), layers.Dropout(0.5)])
+    model = keras.Sequential(
+        [layers.Input(shape=(None,), dtype="int32"), layers.Embedding(7, 4), layers.Dropout(0.5)]
+    )
     found = model.verify(engines=[NAMES[0], "numpy"])
     assert found.ok and not found.training and "as in inference" in str(found)
 
@@ -80,7 +86,9 @@ def test_inputs_are_made_up_also_for_indices_and_subclasses() -> None:
     with pytest.raises(ArgumentError, match="Give verify"):
         model.verify()
     model(np.ones((1, 2)))
-    assert model.verify(engines=[NAMES[0], "numpy"]).ok and any("#2" in r.path for r in model.verify(engines=NAMES[:2]).rows)
+    assert model.verify(engines=[NAMES[0], "numpy"]).ok and any(
+        "#2" in r.path for r in model.verify(engines=NAMES[:2]).rows
+    )
 
 
 def test_two_engines_are_needed() -> None:

@@ -148,17 +148,19 @@ def _recurrence(x: np.ndarray) -> np.ndarray:
     return np.stack(result, 1)
 
 
-@pytest.fixture(params=["jax", "numpy"])
+ENGINES = [name for name in selection.MODULES if selection.installed(name)]
+
+
+@pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> Iterator[Any]:
-    pytest.importorskip(request.param)
     with selection.running(selection.get(request.param)) as active:
         yield active
 
 
-@pytest.fixture
-def jax_engine() -> Iterator[Any]:
-    pytest.importorskip("jax")
-    with selection.running(selection.get("jax")) as active:
+@pytest.fixture(params=[name for name in ENGINES if selection.get(name).differentiates])
+def compiler(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """An engine that compiles and differentiates."""
+    with selection.running(selection.get(request.param)) as active:
         yield active
 
 
@@ -196,9 +198,13 @@ def test_eager(flow: Flow, engine: Any) -> None:
     assert_same(flow.run(*map(engine.make, flow.args)), flow.expect(*flow.args))
 
 
+eagerly = pytest.mark.filterwarnings("ignore:A step can't be compiled")  # where conditions can't be captured
+
+
 @flows
-def test_compiled(flow: Flow, jax_engine: Any) -> None:
-    result = jax_engine.compile(
+@eagerly
+def test_compiled(flow: Flow, compiler: Any) -> None:
+    result = compiler.compile(
         lambda *args: [x for x in tree.flatten(flow.run(*args)) if x is not None], []
     )(X)
     assert_same(result, [x for x in tree.flatten(flow.expect(X)) if x is not None])
@@ -249,7 +255,8 @@ def test_variables_assigned_inside(engine: Any) -> None:
     assert_same(count.value, 1.0)
 
 
-def test_variables_assigned_inside_compiled(jax_engine: Any) -> None:
+@eagerly
+def test_variables_assigned_inside_compiled(compiler: Any) -> None:
     count = Variable(0.0)
 
     def step(x: Any) -> Any:
@@ -258,20 +265,20 @@ def test_variables_assigned_inside_compiled(jax_engine: Any) -> None:
             ops.sum(x) > 100, lambda: count.assign_add(10.0).value, lambda: count.assign_sub(1.0).value
         )
 
-    run = jax_engine.compile(step, [count])
+    run = compiler.compile(step, [count])
     for i in (1, 2):
         assert_same((run(X), count.value), (i * (3 * X.sum() - 1),) * 2)
     with pytest.raises(EngineError, match="vectorized_map"):
         ops.vectorized_map(lambda x: count.assign(x).value, X[0])
 
 
-def test_gradients(jax_engine: Any) -> None:
+def test_gradients(compiler: Any) -> None:
     scale = Variable(2.0)
 
     def grad(fn: Callable[[], Any]) -> float:
-        return float(jax_engine.value_and_grad(lambda: ops.sum(fn()), [scale])()[1][0])
+        return float(compiler.value_and_grad(lambda: ops.sum(fn()), [scale])()[1][0])
 
-    x = jax_engine.make(X[0])
+    x = compiler.make(X[0])
     assert grad(lambda: ops.fori_loop(0, 3, lambda i, v: v * scale.value, x)) == pytest.approx(
         12 * X[0].sum()
     )

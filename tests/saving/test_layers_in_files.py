@@ -1,4 +1,4 @@
-"""Every row of tests/layers/cases.py goes through files: from the reference here, and back."""
+"""Every row of the tables in tests/layers goes through files: from the reference here, and back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import triceras
-from tests.layers.cases import CASES, Case
+from tests.layers.cases import Case
+from tests.layers.tables import CASES
 from triceras import saving, use_engine
 
 pytestmark = pytest.mark.filterwarnings(
@@ -32,9 +33,9 @@ def branches(library: Any, cases: list[Case]) -> Any:
     for case in cases:
         dtype = "int32" if case.below else "float32"
         tensors = [library.Input(shape[1:], batch_size=shape[0], dtype=dtype) for shape in case.shapes]
-        layer = getattr(library.layers, case.layer)(**case.arguments)
         inputs += tensors
-        outputs.append(layer(tensors if isinstance(case.shape, list) else tensors[0]))
+        together = [tensors] if isinstance(case.shape, list) else tensors
+        outputs.append(case.made(library)(*(tensors if case.apart else together), **case.call))
     return library.Model(inputs if len(inputs) > 1 else inputs[0], outputs)
 
 

@@ -46,7 +46,11 @@ class CapturedStep(ABC):
             run = self._captures[signature]
         except KeyError:
             run = self._captures[signature] = self._try(leaves, structure)
-        return self.fn(*tree.join(structure, leaves)) if run is None else run(leaves)
+        return self.plain(*tree.join(structure, leaves)) if run is None else run(leaves)
+
+    def plain(self, *args: Any) -> Any:
+        """What a call does where the function can't be captured."""
+        return self.fn(*args)
 
     def _try(self, leaves: list[Any], structure: Any) -> Callable[[list[Any]], Any] | None:
         began = time.perf_counter()

@@ -87,10 +87,12 @@ class Guest(ABC):
     """Native code that a layer holds.
 
     Attributes:
-        state: what its variables keep, with names, and whether it is trained.
+        state: what its variables keep, with names, and whether it is trained; their first values if it isn't shared.
+        shares: whether the code itself goes on working with what the variables keep.
     """
 
     state: dict[str, tuple[Any, bool]]
+    shares = True
 
     @abstractmethod
     def run(self, variables: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
@@ -104,6 +106,8 @@ class Engine(ABC):
     library: str
     differentiates = True
     takes_numbers: Container[str] = ()  # natives that take Python numbers beside tensors, weakly typed
+    modules: tuple[type, ...] = ()  # the library's own layers, which are wrapped when they become attributes of ours
+    signals: tuple[type[Exception], ...] = ()  # by which the library says that something can't be captured
     # pairs of sizes tried for unknown dimensions in shape inference; a size may be (that of a first axis, of others)
     probes: tuple[tuple[Any, Any], ...] = ((240, 720),)
     natives: dict[str, Callable[..., Any]]
@@ -210,7 +214,7 @@ class Engine(ABC):
         raise AttributeError(name)
 
     def seen_as(self, kind: type) -> type:
-        """The class of which the library takes a layer of a class to be."""
+        """What isinstance() takes a layer or variable of a class for, beside that class."""
         return kind
 
     def stands_for(self, variable: Any) -> Any:

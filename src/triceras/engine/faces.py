@@ -32,10 +32,10 @@ def children(layer: Any) -> dict[str, Any]:
     seen: set[int] = set()
 
     def search(name: str, value: Any) -> None:
-        if hasattr(value, "_own_variables"):
+        if hasattr(value, "_flatten_layers"):
             if id(value) not in seen:
                 seen.add(id(value))
-                found[_free(name or to_snake_case(type(value).__name__), found)] = value
+                found[free(name or to_snake_case(type(value).__name__), found)] = value
         elif isinstance(value, (list, tuple, set, dict)):
             for key, item in value.items() if isinstance(value, dict) else enumerate(value):
                 search(name and f"{name}_{key}", item)
@@ -50,7 +50,7 @@ def weights(layer: Any) -> dict[str, Any]:
     names = {id(value): name.lstrip("_") for name, value in layer._tracked()}
     found: dict[str, Any] = {}
     for variable in layer._own_variables:
-        found[_free(names.get(id(variable), variable.name), found)] = variable
+        found[free(names.get(id(variable), variable.name), found)] = variable
     return found
 
 
@@ -58,11 +58,11 @@ def random_states(layer: Any) -> dict[str, Any]:
     """The state of a layer's own random generators."""
     found: dict[str, Any] = {}
     for generator in layer._seed_generators():
-        found[_free("random_state", found)] = generator.state
+        found[free("random_state", found)] = generator.state
     return found
 
 
-def _free(name: str, taken: dict[str, Any]) -> str:
+def free(name: str, taken: dict[str, Any]) -> str:
     """The name, without dots and with a number if it is taken."""
     name = first = name.replace(".", "_")
     count = 0

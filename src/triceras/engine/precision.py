@@ -6,7 +6,6 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from triceras.core import tree
 from triceras.core.dtypes import standardize_dtype
 
 HALF = ("bfloat16", "float16")
@@ -34,14 +33,15 @@ def in_wider(
         if kind not in wider:
             return fn(*tensors, **statics)
         target = wider[kind]
-        wide = tree.map_structure(lambda x: _recast(x, kind, target, cast), tensors)
-        return tree.map_structure(lambda x: _recast(x, target, kind, cast), fn(*wide, **statics))
+        return _recast(fn(*_recast(tensors, kind, target, cast), **statics), target, kind, cast)
 
     return run
 
 
 def _recast(x: Any, source: str, target: str, cast: Callable[[Any, str], Any]) -> Any:
-    """A tensor in the target dtype if it has the source's; everything else as it is."""
+    """Tensors in the target dtype if they have the source's; everything else as it is."""
+    if isinstance(x, (list, tuple)):
+        return tuple(_recast(part, source, target, cast) for part in x)
     dtype = getattr(x, "dtype", None)
     return cast(x, target) if dtype is not None and standardize_dtype(dtype) == source else x
 

@@ -11,6 +11,7 @@ import numpy as np
 from triceras import ops, random, regularizers
 from triceras.core.dtypes import standardize_dtype
 from triceras.core.errors import ArgumentError, ShapeError, shown
+from triceras.core.masks import set_mask
 from triceras.core.registry import export
 from triceras.core.shapes import canonical_axes
 from triceras.core.spec import Shape
@@ -114,6 +115,7 @@ class ManyHeads(Layer):
                 **common,
             )
             layer.build(shape)
+            layer.supports_masking = True  # what becomes of masks is this layer's affair
             where = "_gate_dense" if name == "gate" else self.part.format(name.removeprefix("attention_"))
             setattr(self, where, layer)
 
@@ -177,13 +179,15 @@ class ManyHeads(Layer):
                 key, value = (ops.repeat(x, times, axis=-2) for x in (key, value))
             compare, combine = self._equations
             scores = ops.einsum(compare, ops.multiply(query, scale), key)
-            scores = weights = self._softmax(scores, mask)
+            scores = weights = self._softmax(scores, mask=mask)
             if self.dropout > 0:
                 weights = self._dropout_layer(weights, training=training)
             outputs = ops.einsum(combine, weights, value)
         if gate is not None:
             outputs = ops.multiply(outputs, gate)
         outputs = getattr(self, self.part.format("output"))(outputs)
+        if query_mask is not None:
+            set_mask(outputs, query_mask)
         return (outputs, scores) if return_attention_scores else outputs
 
     def _joint_mask(
@@ -216,7 +220,9 @@ class ManyHeads(Layer):
             given = len(attention_mask.shape)
             missing = head + 1 + 2 * count - given
             if given < 2 * count or missing < 0:
-                raise self._mask_error("attention_mask", attention_mask, "(batch, target length, source length)")
+                raise self._mask_error(
+                    "attention_mask", attention_mask, "(batch, target length, source length)"
+                )
             at = tuple(range(given - 2 * count, given - 2 * count + missing))
             found.append(ops.expand_dims(ops.cast(attention_mask, "bool"), at))
         if causal or self.sliding_window is not None:
@@ -230,8 +236,8 @@ class ManyHeads(Layer):
         """Which sources are near enough, and not in the future, for each target."""
         if len(self._axes) > 1:
             raise ArgumentError(
-                f"Layer {self.path!r} ({type(self).__name__}): use_causal_mask and sliding_window go with one "
-                f"attention axis. Received: attention_axes={self._axes}"
+                f"Layer {self.path!r} ({type(self).__name__}): use_causal_mask and sliding_window go with "
+                f"one attention axis. Received: attention_axes={self._axes}"
             )
         (axis,) = self._axes
         ahead = np.arange(value.shape[axis]) - np.arange(query.shape[axis])[:, None]
@@ -338,7 +344,8 @@ class MultiHeadAttention(ManyHeads):
     ) -> None:
         super().__init__(
             dropout, use_bias, sliding_window, flash_attention, kernel_initializer, bias_initializer,
-            kernel_regularizer, bias_regularizer, kernel_constraint, bias_constraint, use_gate, seed, **kwargs,
+            kernel_regularizer, bias_regularizer, kernel_constraint, bias_constraint, use_gate, seed,
+            **kwargs,
         )  # fmt: skip
         self.num_heads = arguments.count(self, "num_heads", num_heads)
         self.key_dim = arguments.count(self, "key_dim", key_dim)
@@ -379,7 +386,7 @@ class MultiHeadAttention(ManyHeads):
 
 @export("layers.GroupQueryAttention")
 class GroupedQueryAttention(ManyHeads):
-    """Attention in several heads of which groups share the projections of keys and values, which saves memory.
+    """Attention in several heads of which groups share projections of keys and values, which saves memory.
 
     Returns `(batch, target length, features)`; how masks are given is told at the base class.
 
@@ -440,8 +447,8 @@ class GroupedQueryAttention(ManyHeads):
         self.num_key_value_heads = arguments.count(self, "num_key_value_heads", num_key_value_heads)
         if num_query_heads % num_key_value_heads:
             raise ArgumentError(
-                "GroupQueryAttention(): `num_query_heads` must be a multiple of `num_key_value_heads`. Received: "
-                f"{num_query_heads} and {num_key_value_heads}"
+                "GroupQueryAttention(): `num_query_heads` must be a multiple of `num_key_value_heads`. "
+                f"Received: {num_query_heads} and {num_key_value_heads}"
             )
 
     def build(self, query_shape: Shape, value_shape: Shape, key_shape: Shape | None = None) -> None:
@@ -468,9 +475,9 @@ class Attention(Layer):
     """Attention as it stands: takes `[query, value]` or `[query, value, key]`.
 
     The query has shape `(batch, target length, size)`, the value and the key (the value if not given)
-    `(batch, source length, size)`. `mask` may be a list of masks of query and value, of shape `(batch, length)`;
-    outputs for masked queries are 0. With `return_attention_scores` the weights come too, of shape
-    `(batch, target length, source length)`.
+    `(batch, source length, size)`. `mask` may be a list of masks of query and value, of shape
+    `(batch, length)`; outputs for masked queries are 0. With `return_attention_scores` the weights come too,
+    of shape `(batch, target length, source length)`.
 
     Luong et al., 2015, https://arxiv.org/abs/1508.04025
 
@@ -550,8 +557,8 @@ class Attention(Layer):
     def _check(self, name: str, items: Any) -> Any:
         if not isinstance(items, (list, tuple)) or len(items) not in (2, 3):
             raise ArgumentError(
-                f"Layer {self.path!r} ({type(self).__name__}) takes a list [query, value] or [query, value, key] as "
-                f"its inputs, and masks as such a list too. Received `{name}`: {shown(items)}"
+                f"Layer {self.path!r} ({type(self).__name__}) takes a list [query, value] or [query, value, "
+                f"key] as its inputs, and masks as such a list too. Received `{name}`: {shown(items)}"
             )
         return items
 

@@ -29,13 +29,13 @@ from triceras.core.registry import export, path_of
 from triceras.core.scope import Local
 from triceras.core.spec import KerasTensor, any_symbolic, recording
 from triceras.engine import selection
-from triceras.engine.contract import Engine, StateScope, state
+from triceras.engine.contract import Engine, state
 from triceras.layers.input_spec import check_inputs
 from triceras.moving import Move
 from triceras.ops.infer import infer
 from triceras.ops.operation import Operation, is_symbolic
 from triceras.random import SeedGenerator
-from triceras.variable import Variable, autocast, name_scope, name_stack
+from triceras.variable import Variable, autocast, name_scope, name_stack, with_values
 
 
 class Pass:
@@ -135,6 +135,7 @@ class Layer(Seen, Operation):
 
     call_info: CallInfo
     supports_masking = False
+    runs_on: str | None = None  # the only engine on which the layer can be
     training: bool | None = None  # for calls that aren't told; `train()` and `eval()` of PyTorch programs set it
     axis_names: tuple[str, ...] = ()  # words for the input's axes, for messages
     omitted_if_none: tuple[str, ...] = ()  # arguments that the config holds only if they were given
@@ -192,6 +193,11 @@ class Layer(Seen, Operation):
                 self._own_variables[:] = [v for v in self._own_variables if v is not old]
             if not any(v is value for v in self._own_variables):
                 self._own_variables.append(value)
+        engine = self.__dict__.get("engine")
+        if engine is not None and isinstance(value, engine.modules) and not isinstance(value, Layer):
+            from triceras.layers.native import wrapped
+
+            value = wrapped(value)
         self.__dict__.pop("_known", None)
         object.__setattr__(self, name, value)
 
@@ -347,6 +353,7 @@ class Layer(Seen, Operation):
         Raises:
             NotFoundError: there is no such engine or device.
             EngineMissingError: the engine's library isn't installed.
+            EngineError: a layer holds code of another engine's library; nothing is moved then.
 
         >>> layer = Layer().to("numpy")
         >>> layer.engine
@@ -363,11 +370,18 @@ class Layer(Seen, Operation):
             engine = selection.get(str(target))
         if device is not None:
             device = selection.device_name(engine, device)
-        Move(engine, device).visit(self)
+        move = Move(engine, device)
+        try:
+            move.visit(self)
+        except BaseException:
+            move.swap()
+            raise
         return self
 
     def _settled(self, engine: Engine, device: str | None) -> dict[str, Any]:
         """Attributes that belong to an engine, as they are after a move; `moving.Move` sets them."""
+        if self.runs_on not in (None, engine.name):
+            raise EngineError(f"Layer {self.path!r} ({type(self).__name__}) can be on the engine {self.runs_on!r} only.")
         return {"engine": engine, "device": device, "_losses": [], "_known": None}
 
     def _home(self) -> Any:
@@ -630,6 +644,8 @@ class Layer(Seen, Operation):
                 self._explain_mixture(error)
                 raise
             self.built = self._called = True
+            if outer is None and (selection.engine_of(type(outputs)) or self.engine) is not self.engine:
+                raise self._mixture([str(selection.engine_of(type(outputs)))])
             if self.activity_regularizer is not None:
                 self._add_activity_loss(outputs)
         if masks is not None or type(self).compute_mask is not Layer.compute_mask:
@@ -650,12 +666,15 @@ class Layer(Seen, Operation):
         while frame is not None and frame.tb_next is not None:
             frame = frame.tb_next
         values = frame.tb_frame.f_locals.values() if frame is not None else ()
-        engines = sorted({e.name for e in (selection.engine_of(type(v)) for v in values) if e is not None})
+        engines = {e.name for e in (selection.engine_of(type(v)) for v in values) if e is not None}
         if len(engines) > 1:
-            raise EngineError(
-                f"Layer {self.path!r} computes with tensors of {' and '.join(engines)} at once, and runs on {self.engine}. "
-                "Convert what it takes from outside with ops.convert_to_tensor(x)."
-            ) from error
+            raise self._mixture(sorted(engines - {self.engine.name})) from error
+
+    def _mixture(self, others: list[str]) -> EngineError:
+        return EngineError(
+            f"Layer {self.path!r} runs on {self.engine} and computes with a tensor of {' and '.join(others)}. Convert what "
+            "it takes from outside with ops.convert_to_tensor(x)."
+        )
 
     def _remember(self, x: Any) -> None:
         """Know an inner call's argument again: the next one like it goes straight to `call`."""
@@ -828,22 +847,16 @@ class Layer(Seen, Operation):
         Returns:
             `(outputs, non_trainable_variables)` with the new values, and the losses too if asked for.
         """
-        trained, other = self.trainable_variables, self.non_trainable_variables
-        for what, values, own in (
-            ("trainable_variables", trainable_variables, trained),
-            ("non_trainable_variables", non_trainable_variables, other),
-        ):
-            if len(values) != len(own):
-                raise ArgumentError(f"`{what}` must hold {len(own)} values. Received {len(values)}.")
-        unwrap = [
-            getattr(v, "value", v) if isinstance(v, Variable) else v
-            for v in (*trainable_variables, *non_trainable_variables)
-        ]
-        scope = StateScope([*trained, *other], unwrap, state.get() or StateScope((), ()))
-        with self._home(), state(scope):
+        def run() -> tuple[Any, Any]:
             outputs = self(*args, **kwargs)
-            losses = self.losses if return_losses else None
-            updated = [scope.read(v) for v in other]
+            return outputs, self.losses if return_losses else None
+
+        with self._home():
+            (outputs, losses), (_, updated) = with_values(
+                run,
+                trainable_variables=(self.trainable_variables, trainable_variables),
+                non_trainable_variables=(self.non_trainable_variables, non_trainable_variables),
+            )
         self._clear_losses()
         return (outputs, updated, losses) if return_losses else (outputs, updated)
 

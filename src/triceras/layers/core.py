@@ -179,8 +179,9 @@ class EinsumDense(Layer):
         inputs, kernel, output = self._input_axes, self._kernel_axes, self._output_axes
         for count in range(1, min(len(inputs), len(kernel)) + 1):
             kept, summed, made = inputs[:-count], inputs[-count:], kernel[count:]
-            if kernel[:count] == summed and output == kept + made and len({*inputs, *made}) == len(inputs + made):
-                return None if self._open == "right" else count
+            distinct = len({*inputs, *made}) == len(inputs + made)
+            if distinct and (kernel, output) == (summed + made, kept + made) and self._open != "right":
+                return count
         return None
 
     def build(self, input_shape: Shape) -> None:
@@ -345,8 +346,8 @@ class ReversibleEmbedding(Embedding):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            input_dim, output_dim, embeddings_initializer, embeddings_regularizer, embeddings_constraint, mask_zero,
-            **kwargs,
+            input_dim, output_dim, embeddings_initializer, embeddings_regularizer, embeddings_constraint,
+            mask_zero, **kwargs,
         )  # fmt: skip
         self.tie_weights = bool(tie_weights)
         self.reverse_dtype = None if reverse_dtype is None else standardize_dtype(reverse_dtype)

@@ -28,9 +28,7 @@ class Wrapper(Layer):
     def __init__(self, layer: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not isinstance(layer, Layer):
-            raise ArgumentError(
-                f"{type(self).__name__}(): `layer` must be a layer. Received: {shown(layer)}"
-            )
+            raise ArgumentError(f"{type(self).__name__}(): `layer` must be a layer. Received: {shown(layer)}")
         self.layer = layer
 
     def build(self, input_shape: Any = None) -> None:

@@ -13,9 +13,8 @@ from triceras.core.errors import ArgumentError, ShapeError
 from triceras.core.masks import get_mask
 from triceras.core.registry import export, path_of
 from triceras.core.scope import to_snake_case, unique_name
-from triceras.engine.contract import StateScope, state
 from triceras.losses.base import apply_mask, both, config_of
-from triceras.variable import Variable, name_scope
+from triceras.variable import Variable, name_scope, with_values
 
 
 @export("Metric", "metrics.Metric")
@@ -154,20 +153,8 @@ class Metric(Configurable):
         return self._stateless([v.value for v in self.variables], self.reset_state)[1]
 
     def _stateless(self, values: Sequence[Any], run: Callable[[], Any]) -> tuple[Any, list[Any]]:
-        variables = self.variables
-        if len(values) != len(variables):
-            raise ArgumentError(
-                f"Metric {self.name!r} has {len(variables)} variables. Received {len(values)} values in "
-                "`metric_variables`."
-            )
-        tensors = [
-            ops.convert_to_tensor(getattr(x, "value", x) if isinstance(x, Variable) else x, dtype=v.dtype)
-            for v, x in zip(variables, values, strict=True)
-        ]
-        scope = StateScope(variables, tensors, state.get() or StateScope((), ()))
-        with state(scope):
-            result = run()
-            return result, [scope.read(v) for v in variables]
+        result, (updated,) = with_values(run, metric_variables=(self.variables, values))
+        return result, updated
 
     # -- configs -------------------------------------------------------------------------------------------
 

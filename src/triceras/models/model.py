@@ -314,7 +314,7 @@ class Model(Trainer, Layer):
             y: its targets, for the gradients of the compiled loss; else they are those of the outputs' mean square.
             engines: all that are installed if not given. The model's own gives the expected values.
             rtol: the largest difference allowed, as a part of the largest number of the same output or gradient;
-                1e-4 if not given, more in half precision.
+                1e-4 if not given, more in half precision and on GPUs.
             atol: and beyond that.
 
         Returns:

@@ -25,8 +25,8 @@ class ReportEvent:
     Args:
         step: which one: "train", "test" or "predict", a step alone or many in one dispatch.
         engine: where it ran.
-        kind: "capture" (compiled, first or again), "eager" (ran as plain Python), "kernel" (a slow one was chosen),
-            "sync" (the host waited for a value), "renewal" (something else is trained now) or "choice"
+        kind: "capture" (compiled, first or again), "eager" (ran as plain Python), "kernel" (a slow one was
+            chosen), "sync" (the host waited for a value), "renewal" (something else is trained now) or "choice"
             (`fit(engine="auto")` measured the engines).
         cause: why.
         count: how often.
@@ -65,7 +65,14 @@ class Report:
         if not self.events:
             return f"Model {self.name!r} has run no steps yet."
         rows = [
-            [e.step, e.engine, WORDS.get(e.kind, e.kind), str(e.count), f"{e.seconds:.2f}" if e.seconds else "", e.cause]
+            [
+                e.step,
+                e.engine,
+                WORDS.get(e.kind, e.kind),
+                str(e.count),
+                f"{e.seconds:.2f}" if e.seconds else "",
+                e.cause,
+            ]
             for e in self.events
         ]
         counts = [(sum(e.count for e in self.of(kind)), word) for kind, word in WORDS.items()]

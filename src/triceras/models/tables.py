@@ -13,7 +13,7 @@ def rendered(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], 
     >>> print(rendered("Sizes", ["name", "size >"], [["a", "3"]], "1 row"))  # doctest: +NORMALIZE_WHITESPACE
     Sizes
     name   size
-    ─────────────
+    ───────────
     a         3
     1 row
     """

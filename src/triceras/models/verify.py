@@ -21,7 +21,8 @@ from triceras.models.tables import rendered
 from triceras.moving import Move
 
 BATCH, UNKNOWN = 4, 32  # sizes of generated data
-TOLERANCES = {"float16": 1e-2, "bfloat16": 5e-2}  # relative, by the least precise compute dtype; others: 1e-4
+# relative ones, by the least precise compute dtype; GPUs multiply float32 with 10 bits of mantissa
+TOLERANCES = {"float16": 1e-2, "bfloat16": 5e-2, "gpu": 5e-3, "float32": 1e-4}
 
 
 @dataclass(frozen=True)
@@ -68,12 +69,15 @@ class Verification:
             text = f"{row.absolute:.1e} ({row.relative:.1e}){'' if row.ok else ' !'}"
             found.setdefault((row.kind, row.path), {})[row.engine] = text
         others = self.engines[1:]
-        rows = [[kind, path, *(cells.get(name, "-") for name in others)] for (kind, path), cells in found.items()]
+        rows = [
+            [kind, path, *(cells.get(name, "-") for name in others)] for (kind, path), cells in found.items()
+        ]
         wrong = sum(not row.ok for row in self.rows)
         mode = "training" if self.training else "inference"
         verdict = "All agree." if self.ok else f"{wrong} of {len(self.rows)} values differ (marked !)."
         return rendered(
-            f"Model {self.name!r}: largest difference from {self.engines[0]}, absolute (relative), as in {mode}",
+            f"Model {self.name!r}: largest difference from {self.engines[0]}, absolute (relative), "
+            f"as in {mode}",
             ["value", "path", *(f"{name} >" for name in others)],
             rows,
             verdict,
@@ -94,10 +98,16 @@ def verify(
         x = _generated(model)
     x, y = (tree.map_structure(ops.convert_to_numpy, v) if v is not None else None for v in (x, y))
     with model._home():
-        model._ensure_built((x,) if y is None else (x, y), "predict" if y is None or model.loss is None else "test")
+        model._ensure_built(
+            (x,) if y is None else (x, y), "predict" if y is None or model.loss is None else "test"
+        )
     training = not any(layer._seed_generators() for layer in model._flatten_layers())
     if rtol is None:
-        rtol = max(TOLERANCES.get(layer.compute_dtype, 1e-4) for layer in model._flatten_layers())
+        kinds = {layer.compute_dtype for layer in model._flatten_layers()} | {"float32"}
+        kinds |= {
+            (_device(model, name) or selection.get(name).devices()[0]).partition(":")[0] for name in names
+        }
+        rtol = max(TOLERANCES.get(kind, 0.0) for kind in kinds)
     expected: dict[tuple[str, str], np.ndarray] = {}
     rows = []
     for name in names:
@@ -131,7 +141,7 @@ def _values_on(name: str, model: Any, x: Any, y: Any, training: bool) -> dict[tu
     """Outputs of all layers and gradients of all weights on an engine; the model comes back as it was."""
     engine = selection.get(name)
     found: dict[tuple[str, str], np.ndarray] = {}
-    move = Move(engine, copy=True)
+    move = Move(engine, _device(model, name), copy=True)
     try:
         move.visit(model)
         with model._home(), state(StateScope((), ())):  # nothing is assigned
@@ -149,6 +159,11 @@ def _values_on(name: str, model: Any, x: Any, y: Any, training: bool) -> dict[tu
         model._clear_losses()
         move.swap()
     return found
+
+
+def _device(model: Any, engine: str) -> str | None:
+    """The model's device, where an engine has that one too."""
+    return model.device if model.device in selection.get(engine).devices() else None
 
 
 def _loss(model: Any, x: Any, y: Any, training: bool) -> Callable[[], Any]:
@@ -197,7 +212,7 @@ def _watched(model: Any, found: dict[tuple[str, str], np.ndarray], engine: Any) 
 
 
 def _generated(model: Any) -> Any:
-    """Inputs of the shapes that the model was built for: normal numbers, or indices where it looks them up."""
+    """Inputs of the shapes that the model was built for: normal numbers, or indices where it looks up."""
     if model._graph is not None:
         specs = model.input
     else:
@@ -207,7 +222,12 @@ def _generated(model: Any) -> Any:
                 f"The shape of the inputs of model {model.name!r} isn't known. Give verify() some: verify(x)."
             )
         specs = tree.map_shape_structure(lambda s: KerasTensor(s, model.compute_dtype), shapes)
-    rows = [v.shape[0] for layer in model._flatten_layers() if type(layer).__name__ == "Embedding" for v in layer.weights]
+    rows = [
+        v.shape[0]
+        for layer in model._flatten_layers()
+        if type(layer).__name__ == "Embedding"
+        for v in layer.weights
+    ]
     random = np.random.default_rng(0)
 
     def values(spec: Any) -> np.ndarray:

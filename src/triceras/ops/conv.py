@@ -530,6 +530,15 @@ def _restored(x: Tensor, data_format: str | None) -> Tensor:
 
 def spatial_sizes(name: str, argument: str, value: Any, rank: int, least: int = 1) -> Sizes:
     """One number for each spatial dimension, from such or from one number for all."""
+    key = tuple(value) if isinstance(value, list) else value
+    try:
+        return _spatial_sizes(name, argument, key, rank, least)
+    except TypeError:  # nothing that could be a key
+        return _spatial_sizes.__wrapped__(name, argument, key, rank, least)
+
+
+@functools.lru_cache(1024)
+def _spatial_sizes(name: str, argument: str, value: Any, rank: int, least: int) -> Sizes:
     found = (
         (value,) * rank
         if isinstance(value, Integral)
@@ -554,7 +563,7 @@ def checked_padding(name: str, padding: Any) -> str:
 
 def _check_fits(name: str, what: str, size: Sequence[int], x: Tensor, padding: str) -> None:
     spatial = tuple(x.shape[1:-1])
-    if padding == "valid" and any(k > n for k, n in zip(size, spatial, strict=True)):
+    if padding == "valid" and any(n is not None and k > n for k, n in zip(size, spatial, strict=True)):
         raise ShapeError(
             f"{name}(): the {what} of size {tuple(size)} is larger than the input of size {spatial}: "
             'nothing is left with padding="valid". Use padding="same", a smaller window or larger inputs.'

@@ -519,11 +519,13 @@ def moments(
         raise EngineError(
             "moments(synchronized=True) needs replicas on several devices; this engine runs none."
         )
-    mean, variance = _moments(_wide(x), axes, keepdims)
+    axes = tuple(range(x.ndim)) if axes is None else canonical_axes(axes, x.ndim)
+    mean, variance = plain_moments(_wide(x), axes, keepdims)
     return saturate_cast(mean, x.dtype), saturate_cast(variance, x.dtype)
 
 
-def _moments(x: Tensor, axes: int | Sequence[int] | None, keepdims: bool) -> tuple[Tensor, Tensor]:
+@op(at=())
+def plain_moments(x: Tensor, axes: tuple[int, ...], keepdims: bool) -> tuple[Tensor, Tensor]:
     """Mean and variance in two passes, which a large mean doesn't spoil."""
     mean = reduction.mean(x, axis=axes, keepdims=True)
     variance = reduction.mean(square(x - mean), axis=axes, keepdims=keepdims)
@@ -579,7 +581,7 @@ def batch_norm(
     x: Tensor, gamma: Kept | None, beta: Kept | None, axis: int, epsilon: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """`batch_normalization` by the batch's own mean and variance, which come along, without gradients."""
-    mean, variance = _moments(x, [a for a in range(x.ndim) if a != axis], keepdims=False)
+    mean, variance = plain_moments(x, tuple(a for a in range(x.ndim) if a != axis), keepdims=False)
     y = batch_normalization(x, mean, variance, axis, beta, gamma, epsilon)
     return y, stop_gradient(mean), stop_gradient(variance)
 
@@ -608,7 +610,7 @@ def layer_normalization(
     axes, wide = sorted(canonical_axes(axis, x.ndim)), _wide(x)
     epsilon = config.epsilon() if epsilon is None else epsilon
     if rms_scaling:
-        y = wide * rsqrt(_moments(wide, axes, keepdims=True)[1] + epsilon)
+        y = wide * rsqrt(plain_moments(wide, tuple(axes), keepdims=True)[1] + epsilon)
         return cast(y if gamma is None else multiply(y, _along(gamma, x, axes)), x.dtype)
     sizes = tuple(x.shape[a] for a in axes)
     fits = all(p is None or tuple(p.shape) == sizes for p in (gamma, beta))
@@ -628,7 +630,7 @@ def layer_normalization(
 @op(at=())
 def layer_norm(x: Tensor, gamma: Kept | None, beta: Kept | None, rank: int, epsilon: float) -> Tensor:
     """`x` scaled to mean 0 and variance 1 over its last `rank` axes, times `gamma`, plus `beta`."""
-    mean, variance = _moments(x, tuple(range(x.ndim - rank, x.ndim)), keepdims=True)
+    mean, variance = plain_moments(x, tuple(range(x.ndim - rank, x.ndim)), keepdims=True)
     y = (x - mean) * rsqrt(variance + epsilon)
     y = y if gamma is None else y * gamma
     return y if beta is None else y + beta
@@ -746,7 +748,11 @@ def dot_product_attention(
         past = np.tri(query.shape[1], key.shape[1], dtype="bool")
         mask, is_causal = past if mask is None else logical_and(mask, past), False
     if mask is not None:
-        bias = where(mask, 0.0 if bias is None else bias, LOWEST)
+        mask = reshape(mask, (*(1,) * (4 - mask.ndim), *mask.shape))
+        # a query that may look nowhere is 0 and looks everywhere: it gives the mean, and gets no gradient
+        seeing = reduction.any(mask, axis=-1, keepdims=True)
+        query = where(transpose(seeing, (0, 2, 1, 3)), query, 0)
+        bias = where(mask, 0.0 if bias is None else bias, where(seeing, LOWEST, 0.0))
     options = {"scale": query.shape[-1] ** -0.5 if scale is None else scale, "is_causal": is_causal}
     if attn_logits_soft_cap is not None:
         if flash_attention:
@@ -755,7 +761,7 @@ def dot_product_attention(
     return (flash if flash_attention else attention)(query, key, value, bias, **options)
 
 
-LOWEST = -0.7 * float(np.finfo("float32").max)  # not -inf: a row without any source gives the mean and not NaN
+LOWEST = -0.7 * float(np.finfo("float32").max)  # finite, so that sums with it are
 
 
 def _attention(

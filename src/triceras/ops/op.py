@@ -14,7 +14,7 @@ one, else the body. Natives get tensors by position and static arguments by keyw
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NoReturn
 
@@ -132,7 +132,7 @@ class Op:
         if run is None:
             run = self._plan(engine, values)
             self._keep(self._plans, (engine.name, kinds), values, run)
-            if any(selection.engine_of(type(v)) for v in values):
+            if any(selection.engine_of(type(v)) for v in _one_by_one(values)):
                 self._keep(self.fast, kinds, values, run)
         try:
             return run(*values, **statics)
@@ -146,9 +146,7 @@ class Op:
 
     def _keep(self, found: dict[Any, Any], key: Any, values: list[Any], run: Callable[..., Any]) -> None:
         """Remember what runs, if types and dtypes say all about the arguments (not so for nested lists)."""
-        if len(found) < 4096 and all(
-            type(v) in _PLAIN or getattr(v, "dtype", None) is not None for v in values
-        ):
+        if len(found) < 4096 and all(type(v) in _PLAIN or _is_known(v) for v in values):
             found[key] = run
 
     def _unwrapping(self, places: list[int]) -> Callable[..., Any]:
@@ -169,12 +167,11 @@ class Op:
 
     def _engine(self, values: list[Any]) -> Engine:
         """The engine of the first tensor or variable among the arguments, else the active one."""
-        for value in values:
-            for v in value if isinstance(value, (list, tuple)) else (value,):
-                v = v.__triceras_tensor__() if hasattr(v, "__triceras_tensor__") else v
-                engine = selection.engine_of(type(v))
-                if engine is not None:
-                    return engine
+        for value in _one_by_one(values):
+            value = value.__triceras_tensor__() if hasattr(value, "__triceras_tensor__") else value
+            engine = selection.engine_of(type(value))
+            if engine is not None:
+                return engine
         return selection.current()
 
     def _plan(self, engine: Engine, values: list[Any]) -> Callable[..., Any]:
@@ -192,11 +189,12 @@ class Op:
         converters = []
         for name, value in zip(self.tensors, values, strict=True):
             dtype = target if name in self.promoted else None
-            owned = selection.engine_of(type(value)) is engine
-            if (
-                value is None
-                or (owned and dtype in (None, dtypes.standardize_dtype(value.dtype)))
-                or (beside and type(value) in NUMBERS)
+            each = value if name in self.lists and value is not None else [value]
+            if value is None or all(
+                dtype in (None, dtypes.standardize_dtype(v.dtype))
+                if selection.engine_of(type(v)) is engine
+                else beside and type(v) in NUMBERS
+                for v in each
             ):
                 converters.append(None)
             elif name in self.lists:
@@ -215,7 +213,7 @@ class Op:
 
     def explain(self, error: Exception, values: Sequence[Any], statics: dict[str, Any]) -> NoReturn:
         """Raise an error that says what was received, with the engine's reason in one line."""
-        if isinstance(error, (TricerasError, NotImplementedError, MemoryError)):
+        if isinstance(error, (TricerasError, NotImplementedError, MemoryError, *selection.current().signals)):
             raise error
         received = ", ".join(
             f"{n}={_described(v)}" for n, v in zip(self.tensors, values, strict=False) if v is not None
@@ -357,13 +355,13 @@ def _wrapper(made: Op) -> Callable[..., Any]:
     statics = ", ".join(f"{n}={n}" for n in made.statics)
     as_dict = "{" + ", ".join(f"{n!r}: {n}" for n in made.statics) + "}"
     lines = [f"def {made.name}{header}:"]
-    if made.lists or not made.tensors:
-        lines.append(f"    return _slow([{values}], {as_dict})")
+    if not made.tensors:
+        lines.append(f"    return _slow([], {as_dict})")
     else:
         key = ", ".join(f"{n}.__class__, getattr({n}, 'dtype', None)" for n in made.tensors)
         lines += [
             "    try:",
-            f"        run = _fast[{key}]",
+            f"        run = _fast[{f'_kinds([{values}])' if made.lists else key}]",
             "    except (KeyError, TypeError):",
             f"        return _slow([{values}], {as_dict})",
             "    try:",
@@ -372,7 +370,7 @@ def _wrapper(made: Op) -> Callable[..., Any]:
             f"        _explain(error, [{values}], {as_dict})",
         ]
     names = {f"_default_{p.name}": p.default for p in parameters}
-    names |= {"_slow": made.slow, "_fast": made.fast, "_explain": made.explain}
+    names |= {"_slow": made.slow, "_fast": made.fast, "_explain": made.explain, "_kinds": _kinds}
     # the text is made of our own signatures only
     exec(compile("\n".join(lines), f"<op {made.name}>", "exec"), names)
     call = names[made.name]
@@ -412,11 +410,26 @@ def _kind(value: Any) -> str:
 
 
 def _kinds(values: Sequence[Any]) -> tuple[Any, ...]:
-    """The key of `fast`: type and dtype of each argument."""
+    """The key of `fast`: type and dtype of each argument, and of those in lists."""
     found: list[Any] = []
     for value in values:
-        found += (type(value), getattr(value, "dtype", None))
+        kind = value.__class__
+        found.append(kind)
+        found.append(_kinds(value) if kind is list or kind is tuple else getattr(value, "dtype", None))
     return tuple(found)
+
+
+def _is_known(value: Any) -> bool:
+    """Whether types and dtypes say all about an argument; of numbers in lists the values count, too."""
+    if isinstance(value, (list, tuple)):
+        return all(getattr(v, "dtype", None) is not None for v in value)
+    return getattr(value, "dtype", None) is not None
+
+
+def _one_by_one(values: Sequence[Any]) -> Iterator[Any]:
+    """Arguments, and what is in those that are lists."""
+    for value in values:
+        yield from value if isinstance(value, (list, tuple)) else (value,)
 
 
 def _shape(value: Any) -> tuple[int | None, ...]:

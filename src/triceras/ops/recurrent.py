@@ -1,4 +1,4 @@
-"""Recurrence along time: the loop that all recurrent layers run, and LSTM and GRU as ops that engines may speed up.
+"""Recurrence along time: the loop of all recurrent layers, and LSTM and GRU as ops that engines may speed up.
 
 Sequences are (batch, time, ...), masks (batch, time). Gates stand side by side on the last axis: input,
 forget, candidate, output (LSTM), update, reset, candidate (GRU).

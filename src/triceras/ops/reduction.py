@@ -18,6 +18,7 @@ from triceras.core.dtypes import (
 from triceras.core.errors import ArgumentError, ShapeError
 from triceras.core.shapes import canonical_axes, canonical_axis
 from triceras.core.spec import KerasTensor
+from triceras.engine import selection
 from triceras.ops import creation, elementwise, indexing, linalg
 from triceras.ops import shape as shapes
 from triceras.ops.op import Kept, Op, Tensor, op
@@ -634,6 +635,8 @@ def _bins(ids: Tensor, length: int | None) -> int:
         return length
     try:
         return int(max(ids)) + 1 if math.prod(ids.shape) else 0
+    except selection.current().signals:
+        raise
     except Exception as error:
         raise ArgumentError(
             "How long the result is depends on the data, which a compiled function doesn't know in advance: "

@@ -339,8 +339,18 @@ def array_split(x: Kept, indices_or_sections: int | Sequence[int], axis: int = 0
 
 def _parts(x: Tensor, sections: Any, axis: Any, exact: bool) -> list[Tensor]:
     axis = canonical_axis(axis, len(x.shape))
+    bounds = _bounds(x.shape[axis], sections, exact)
+    if all(a == b for (_, a), (b, _) in itertools.pairwise(bounds)):
+        return _cut(x, [b - a for a, b in bounds], axis)
     before = (slice(None),) * axis
-    return [indexing.get_item(x, (*before, slice(a, b))) for a, b in _bounds(x.shape[axis], sections, exact)]
+    return [indexing.get_item(x, (*before, slice(a, b))) for a, b in bounds]
+
+
+@op(at=())
+def _cut(x: Kept, sizes: Sequence[int], axis: int) -> list[Tensor]:
+    """A tensor cut along an axis into parts of given sizes."""
+    before, edges = (slice(None),) * axis, [0, *itertools.accumulate(sizes)]
+    return [indexing.get_item(x, (*before, slice(a, b))) for a, b in itertools.pairwise(edges)]
 
 
 @export("ops.hsplit", "ops.numpy.hsplit")
@@ -407,7 +417,8 @@ def unstack(x: Kept, num: int | None = None, axis: int = 0) -> list[Tensor]:
     """
     axis = canonical_axis(axis, len(x.shape))
     before = (slice(None),) * axis
-    return [indexing.get_item(x, (*before, i)) for i in range(x.shape[axis])]
+    size = num if x.shape[axis] is None else x.shape[axis]
+    return [indexing.get_item(x, (*before, i)) for i in range(size)]
 
 
 # -- repeating and padding -----------------------------------------------------------------------------------

@@ -16,11 +16,10 @@ from triceras.core.errors import ArgumentError, ArgumentTypeError, ShapeError
 from triceras.core.registry import export
 from triceras.core.scope import to_snake_case, unique_name
 from triceras.engine import selection
-from triceras.engine.contract import StateScope, state
 from triceras.initializers import Constant
 from triceras.optimizers.schedules import LearningRateSchedule
 from triceras.saving.objects import deserialize_keras_object, serialize_keras_object
-from triceras.variable import Variable, assign_where
+from triceras.variable import Variable, assign_where, with_values
 
 
 @export("Optimizer", "optimizers.Optimizer")
@@ -447,18 +446,12 @@ class Optimizer(Configurable):
                 "stateless_apply() needs a built optimizer: call build(trainable_variables) first."
             )
         trained, own = self._trained, self.variables
-        for what, values, count in (
-            ("trainable_variables", trainable_variables, len(trained)),
-            ("optimizer_variables", optimizer_variables, len(own)),
-        ):
-            if len(values) != count:
-                raise ArgumentError(f"`{what}` must hold {count} values. Received {len(values)}.")
-        given = zip([*trained, *own], [*trainable_variables, *optimizer_variables], strict=True)
-        values = [v.engine.make(value, v.dtype) for v, value in given]
-        scope = StateScope([*trained, *own], values, state.get() or StateScope((), ()))
-        with state(scope):
-            self.apply(grads, trained)
-            return [scope.read(v) for v in trained], [scope.read(v) for v in own]
+        _, (trained, own) = with_values(
+            lambda: self.apply(grads, trained),
+            trainable_variables=(trained, trainable_variables),
+            optimizer_variables=(own, optimizer_variables),
+        )
+        return trained, own
 
     # -- files -----------------------------------------------------------------------------------------------
 

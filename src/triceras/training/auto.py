@@ -55,6 +55,11 @@ def choose(model: Any, feed: Feed, epoch: int, listening: bool, verbose: bool) -
     Raises:
         Exception: what the first engine raised, if none could train it.
     """
+    bound = next((layer for layer in model._flatten_layers() if layer.runs_on), None)
+    if bound is not None:
+        if verbose:
+            message(f"Training on {model.engine}, the only engine on which layer {bound.path!r} can be.")
+        return
     names = [n for n in selection.MODULES if selection.installed(n) and selection.get(n).differentiates]
     seconds: dict[str, float] = {}
     moves: dict[str, Move] = {}
@@ -93,7 +98,9 @@ def _seconds_a_step(model: Any, feed: Feed, first: Batch, listening: bool) -> fl
     """Time of a step after the first one, which compiles."""
 
     def run(steps: int) -> float:
-        batches = _Again(first, steps) if arrays is None else ArrayFeed(arrays, feed.batch_size, steps, False, 0)
+        batches = (
+            _Again(first, steps) if arrays is None else ArrayFeed(arrays, feed.batch_size, steps, False, 0)
+        )
         began = time.perf_counter()
         loop.epoch(batches, 0, CallbackList([_Listener()] if listening else []), model)
         return (time.perf_counter() - began) / steps

@@ -1,7 +1,8 @@
-"""The one loop behind fit, evaluate and predict: batches through a compiled step, many in one dispatch where allowed."""
+"""The one loop behind fit, evaluate and predict: a compiled step over batches, many at once where allowed."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from triceras.core import tree
+from triceras.core.dtypes import BYTES, standardize_dtype
 from triceras.engine import selection
 from triceras.engine.contract import Engine
 from triceras.engine.journal import Journal
@@ -25,7 +27,7 @@ LONGEST_DISPATCH = 0.1  # seconds, so that displays stay alive
 
 
 class Loop:
-    """A step of one mode, run batch by batch or many batches a dispatch; the state is live after every dispatch.
+    """A step of one mode, run batch by batch or many in a dispatch; the state is live after every dispatch.
 
     Args:
         engine: the model's engine.
@@ -73,7 +75,8 @@ class Loop:
 
     def _tensor(self, x: Any) -> Any:
         x = self._data(x)
-        return x if x is None or isinstance(x, np.ndarray) else self.engine.make(x)
+        compiled = isinstance(x, np.ndarray) and not self.eager  # compiled steps upload by themselves
+        return x if x is None or compiled else self.engine.make(x)
 
     def _data(self, x: Any) -> Any:
         """Data of the user's; tensors of other engines become arrays."""
@@ -82,7 +85,7 @@ class Loop:
 
     def epoch(self, feed: Feed, epoch: int, callbacks: CallbackList, model: Any) -> dict[str, Any]:
         """All batches of an epoch; returns what the last one logged."""
-        size = sum(getattr(a, "nbytes", 0) for a in tree.flatten(feed.arrays or ()) if a is not None)
+        size = _size(feed.arrays)
         if feed.arrays is None or self._many is None or size > RESIDENT_BYTES:
             dispatches = self._stream(feed, epoch, callbacks)
         else:
@@ -129,7 +132,7 @@ class Loop:
         whole, rest = divmod(len(order), feed.batch_size)
         rows = order[: whole * feed.batch_size].reshape(whole, feed.batch_size)
         listening = callbacks.listens_to_batches(self.mode)
-        size = sum(a[:1].nbytes for a in tree.flatten(feed.arrays) if a is not None) * feed.batch_size
+        size = _size(tree.map_structure(lambda a: a if a is None else a[:1], feed.arrays)) * feed.batch_size
         most = per_execution if listening else max(1, min(MOST_STEPS, MOST_BYTES // max(size, 1)))
         done, k = 0, per_execution if listening else 1
         while done < whole:
@@ -180,6 +183,12 @@ class Loop:
             np.concatenate([self.engine.to_numpy(x) for x in column]) for column in zip(*parts, strict=True)
         ]
         return tree.pack_sequence_as(structure, columns)
+
+
+def _size(arrays: Any) -> int:
+    """Bytes of arrays and tensors."""
+    found = [a for a in tree.flatten(arrays) if a is not None]
+    return sum(math.prod(a.shape) * BYTES.get(standardize_dtype(a.dtype), 8) for a in found)
 
 
 def _number(value: np.ndarray) -> Any:

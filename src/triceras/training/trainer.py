@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -19,7 +20,7 @@ from triceras.training.callbacks import CallbackList, History
 from triceras.training.checks import warn_of_nonfinite
 from triceras.training.feed import Feed, make_feed, split_validation, unpack_x_y_sample_weight
 from triceras.training.loop import Loop
-from triceras.variable import Variable, value_and_grad
+from triceras.variable import Variable, value_and_grad, with_values
 
 
 class Trainer:
@@ -230,8 +231,17 @@ class Trainer:
 
     # -- steps -------------------------------------------------------------------------------------------------------
 
-    def train_step(self, data: Any) -> dict[str, Any]:
-        """One step on a batch `(x, y, sample_weight)`. Override it for training of your own, on every engine."""
+    def train_step(self, data: Any, *batch: Any) -> Any:
+        """One step on a batch `(x, y, sample_weight)`. Override it for training of your own, on every engine.
+
+        The step has another form too, `train_step(state, data)`, which works on values and may be what you override: it
+        returns its logs and the new state. The state is a tuple of lists, the values of `trainable_variables`,
+        `non_trainable_variables`, `optimizer.variables` and `metrics_variables`. So it is with `test_step`, whose state
+        has no optimizer, and with `predict_step`, whose state is that of the layers, and which returns only the
+        non-trainable values.
+        """
+        if batch:
+            return self._on_values("train", data, *batch)
         x, y, sample_weight = unpack_x_y_sample_weight(data)
 
         def forward() -> tuple[Any, Any]:
@@ -249,18 +259,99 @@ class Trainer:
         self._loss_tracker.update_state(loss, sample_weight=_batch_size(x))
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
-    def test_step(self, data: Any) -> dict[str, Any]:
+    def test_step(self, data: Any, *batch: Any) -> Any:
         """One step of evaluation on a batch `(x, y, sample_weight)`."""
+        if batch:
+            return self._on_values("test", data, *batch)
         x, y, sample_weight = unpack_x_y_sample_weight(data)
         y_pred = self(x, training=False)
         loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=False)
         self._loss_tracker.update_state(loss, sample_weight=_batch_size(x))
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
-    def predict_step(self, data: Any) -> Any:
+    def predict_step(self, data: Any, *batch: Any) -> Any:
         """The outputs for a batch."""
+        if batch:
+            return self._on_values("predict", data, *batch)
         x, _, _ = unpack_x_y_sample_weight(data)
         return self(x, training=False)
+
+    def compute_loss_and_updates(
+        self,
+        trainable_variables: Sequence[Any],
+        non_trainable_variables: Sequence[Any],
+        metrics_variables: Sequence[Any],
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        training: bool = False,
+        optimizer_variables: Sequence[Any] | None = None,
+    ) -> tuple[Any, tuple[Any, ...]]:
+        """The loss of a batch for given values of all variables, as `jax.value_and_grad` takes it.
+
+        Returns:
+            The loss as the optimizer scales it; and the unscaled loss, the predictions, and the new values of
+            `non_trainable_variables` and `metrics_variables`.
+        """
+
+        def run() -> tuple[Any, ...]:
+            y_pred = self(x, training=training)
+            loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
+            return self.optimizer.scale_loss(loss) if training and self.optimizer is not None else loss, loss, y_pred
+
+        groups = self._groups("train")
+        values = (trainable_variables, non_trainable_variables, optimizer_variables, metrics_variables)
+        given = {
+            name: (variables, value)
+            for (name, variables), value in zip(groups.items(), values, strict=True)
+            if value is not None
+        }
+        with self._home():
+            (scaled, loss, y_pred), after = with_values(run, **given)
+        self._clear_losses()
+        updated = dict(zip(given, after, strict=True))
+        return scaled, (loss, y_pred, updated["non_trainable_variables"], updated["metrics_variables"])
+
+    def _groups(self, mode: str) -> dict[str, list[Variable]]:
+        """The variables whose values are the state of a step in its form for values."""
+        found = {
+            "trainable_variables": self.trainable_variables,
+            "non_trainable_variables": self.non_trainable_variables,
+            "optimizer_variables": [] if self.optimizer is None else self.optimizer.variables,
+            "metrics_variables": self.metrics_variables,
+        }
+        unused = {"train": (), "test": ("optimizer_variables",), "predict": ("optimizer_variables", "metrics_variables")}
+        return {name: variables for name, variables in found.items() if name not in unused[mode]}
+
+    def _on_values(self, mode: str, state: Sequence[Any], data: Any) -> tuple[Any, Any]:
+        """A step of ours in its form for values."""
+        groups = self._groups(mode)
+        if len(state) != len(groups):
+            raise ArgumentError(f"`state` of {mode}_step() must hold lists of values of {', '.join(groups)}.")
+        given = {name: (v, values) for (name, v), values in zip(groups.items(), state, strict=True)}
+        with self._home():
+            result, updated = with_values(lambda: getattr(Trainer, f"{mode}_step")(self, data), **given)
+        self._clear_losses()
+        return result, updated[1] if mode == "predict" else tuple(updated)
+
+    def _step_of(self, mode: str) -> Callable[[Any], Any]:
+        """The step of a mode as a function of a batch that reads and assigns variables."""
+        step = getattr(self, f"{mode}_step")
+        plain = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        parameters = inspect.signature(step).parameters.values()
+        if sum(p.kind in plain and p.default is p.empty for p in parameters) < 2:
+            return step
+
+        def run(batch: Any) -> Any:
+            groups = list(self._groups(mode).values())
+            result, updated = step(tuple([v.value for v in variables] for variables in groups), batch)
+            pairs = [(groups[1], updated)] if mode == "predict" else zip(groups, updated, strict=True)
+            for variables, values in pairs:
+                for variable, value in zip(variables, values, strict=True):
+                    variable.assign(value)
+            return result
+
+        return run
 
     def _state(self, mode: str) -> list[Variable]:
         found = {id(v): v for v in self.variables}
@@ -282,7 +373,7 @@ class Trainer:
             key += (id(rate), *map(id, self.trainable_variables))
         found = loops.get(key)
         if found is None or any(v.engine is not self.engine for v in found.state):
-            step = getattr(self, f"{mode}_step")
+            step = self._step_of(mode)
 
             def run(*batch: Any) -> Any:
                 result = step(batch)
@@ -318,7 +409,12 @@ class Trainer:
                 y_pred = self(specs[0], training=False)
             except (TypeError, AttributeError, NotImplementedError):  # the body needs values
                 few = tree.map_structure(lambda a: a if a is None else self.engine.make(a[:1]), x)
-                y_pred = self(few, training=False)
+                try:
+                    y_pred = self(few, training=False)
+                except NotImplementedError:  # without `call`, the step uses the layers in a way of its own
+                    if getattr(type(self), f"{mode}_step") is getattr(Trainer, f"{mode}_step"):
+                        raise
+                    return
             for part in unbuilt:
                 part.build(specs[1], y_pred)
             self._clear_losses()

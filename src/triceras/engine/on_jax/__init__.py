@@ -14,9 +14,10 @@ from triceras.core import tree
 from triceras.core.dtypes import standardize_dtype
 from triceras.core.errors import EngineError, StateError
 from triceras.core.spec import KerasTensor
-from triceras.engine.contract import Engine, StateScope, state
+from triceras.engine.contract import Engine, Guest, StateScope, state
 from triceras.engine.on_jax import ops
 from triceras.engine.on_jax.arrays import canonical
+from triceras.engine.on_jax.module import HostedFunction
 from triceras.engine.on_jax.steps import CompiledLoop, CompiledStep
 
 # engines share a GPU's memory; JAX reads this when it first computes
@@ -55,6 +56,9 @@ class JaxEngine(Engine):
         """Lists of variables pass into transformed functions, which get the bare arrays."""
         jax.tree_util.register_pytree_node(kind, lambda v: ((v.value,), None), lambda _, values: values[0])
         kind.__jax_array__ = _array  # type: ignore[attr-defined]
+
+    def host(self, kind: str, *code: Any) -> Guest:
+        return HostedFunction(*code) if kind == "function" else super().host(kind, *code)
 
     def to_numpy(self, x: Any) -> np.ndarray:
         return np.asarray(x)

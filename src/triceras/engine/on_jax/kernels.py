@@ -1,4 +1,4 @@
-"""Normalization, pooling and convolution for JAX, so written that XLA is fast on CPUs, gradients too.
+"""Pooling, convolution and moments for JAX, so written that XLA is fast on CPUs, gradients too.
 
 XLA has two traps on the CPU. The gradient of max pooling becomes a scatter, and convolutions whose axes are
 in an unusual order, as in JAX's gradients, become naive loops when they stand inside `scan` or `while`.
@@ -73,7 +73,7 @@ def _reduce_window(
     return lax.reduce_window(x, start, reduce, (1, *size, 1), (1, *strides, 1), ((0, 0), *pads, (0, 0)))
 
 
-# ---------------------------------------------------------------- normalization
+# ---------------------------------------------------------------- moments
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2))
@@ -93,40 +93,6 @@ def _moments_jvp(axes: Sizes, keepdims: bool, primals: tuple, tangents: tuple) -
         dx.mean(axes, keepdims=keepdims),
         (2 * deviation * dx).mean(axes, keepdims=keepdims),
     )
-
-
-@functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2))
-def normalized(x: jax.Array, axes: Sizes, epsilon: float) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """`x` with mean 0 and variance 1 over axes; and the mean and variance, through which no gradient flows."""
-    mean, variance = moments(x, axes, True)
-    return (x - mean) * lax.rsqrt(variance + epsilon), mean, variance
-
-
-@normalized.defjvp
-def _normalized_jvp(axes: Sizes, epsilon: float, primals: tuple, tangents: tuple) -> tuple:
-    """The projection on what is normal to a constant and to `y`, which JAX can't see among its many sums."""
-    (dx,), (y, mean, variance) = tangents, normalized(*primals, axes, epsilon)
-    dy = dx - dx.mean(axes, keepdims=True) - y * (y * dx).mean(axes, keepdims=True)
-    none = jnp.zeros_like(mean)
-    return (y, mean, variance), (dy * lax.rsqrt(variance + epsilon), none, none)
-
-
-def layer_norm(
-    x: jax.Array, gamma: jax.Array | None, beta: jax.Array | None, rank: int, epsilon: float
-) -> jax.Array:
-    y, _, _ = normalized(x, tuple(range(x.ndim - rank, x.ndim)), epsilon)
-    y = y if gamma is None else y * gamma
-    return y if beta is None else y + beta
-
-
-def batch_norm(
-    x: jax.Array, gamma: jax.Array | None, beta: jax.Array | None, axis: int, epsilon: float
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    axes = tuple(a for a in range(x.ndim) if a != axis)
-    y, mean, variance = normalized(x, axes, epsilon)
-    y = y if gamma is None else y * jnp.expand_dims(gamma, axes)
-    y = y if beta is None else y + jnp.expand_dims(beta, axes)
-    return y, mean.squeeze(axes), variance.squeeze(axes)
 
 
 # ---------------------------------------------------------------- pooling

@@ -1,4 +1,4 @@
-"""JAX's own activations and fused attention; normalization, convolution and pooling from `kernels`."""
+"""JAX's own activations and fused attention; moments, convolution and pooling from `kernels`."""
 
 from __future__ import annotations
 
@@ -28,8 +28,7 @@ NATIVES: dict[str, Callable[..., Any]] = {
     "sigmoid": jax.nn.sigmoid,
     "softmax": _over_axes(jax.nn.softmax),
     "log_softmax": _over_axes(jax.nn.log_softmax),
-    "layer_norm": kernels.layer_norm,
-    "batch_norm": kernels.batch_norm,
+    "plain_moments": kernels.moments,
     "flash": flash,
     "conv_general": kernels.conv_general,
     "conv_transpose_general": kernels.conv_transpose_general,

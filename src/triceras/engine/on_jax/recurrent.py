@@ -87,7 +87,9 @@ def _lstm_loop(
 
 
 @jax.custom_vjp
-def _lstm(x: Array, h: Array, c: Array, kernel: Array, recurrent_kernel: Array, bias: Array, mask: Any) -> Any:
+def _lstm(
+    x: Array, h: Array, c: Array, kernel: Array, recurrent_kernel: Array, bias: Array, mask: Any
+) -> Any:
     outputs, h, c, _ = _lstm_loop(x, h, c, kernel, recurrent_kernel, bias, mask, keep=False)
     return _swapped(outputs), h, c
 

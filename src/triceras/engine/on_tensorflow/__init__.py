@@ -7,15 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from triceras.engine.on_tensorflow import quiet  # noqa: F401, I001 - imports TensorFlow without its messages
+from triceras.engine.on_tensorflow import quiet  # noqa: F401 - imports TensorFlow without its messages
+
+# isort: split
 import tensorflow as tf
 
 from triceras.core import tree
 from triceras.core.dtypes import standardize_dtype
 from triceras.core.spec import KerasTensor
 from triceras.engine import faces
-from triceras.engine.contract import Engine, StateScope, state
+from triceras.engine.contract import Engine, Guest, StateScope, state
 from triceras.engine.on_tensorflow import arrays, module, ops
+from triceras.engine.on_tensorflow.saved import HostedGraph
 from triceras.engine.on_tensorflow.steps import CompiledLoop, CompiledStep
 
 for _gpu in tf.config.list_physical_devices("GPU"):  # engines share a GPU's memory
@@ -54,20 +57,23 @@ class TensorFlowEngine(Engine):
         return held
 
     def trained(self, held: tf.Variable, trainable: bool) -> tf.Variable:
-        """Tapes watch a variable that is made for training; that they watch one in vain does no harm."""
-        return self.hold(held.numpy(), True) if trainable and not held.trainable else held
+        held._trainable = trainable  # tapes watch it, or don't; there is no public way
+        return held
 
     def attribute(self, layer: Any, name: str) -> Any:
         return module.attribute(layer, name)
 
     def seen_as(self, kind: type) -> type:
-        return faces.dressed(kind, tf.Module)
+        return tf.Variable if hasattr(kind, "__triceras_tensor__") else faces.dressed(kind, tf.Module)
 
     def stands_for(self, variable: Any) -> tf.Variable:
         return variable.held
 
     def welcome(self, kind: type) -> None:
         module.teach(kind)
+
+    def host(self, kind: str, *code: Any) -> Guest:
+        return HostedGraph(*code) if kind == "graph" else super().host(kind, *code)
 
     def to_numpy(self, x: Any) -> np.ndarray:
         return x.numpy() if hasattr(x, "numpy") else np.asarray(x)
@@ -89,17 +95,17 @@ class TensorFlowEngine(Engine):
         self, fn: Callable[..., Any], variables: Sequence[Any], has_aux: bool = False
     ) -> Callable[..., tuple[Any, list[Any]]]:
         def run(*args: Any, **kwargs: Any) -> tuple[Any, list[Any]]:
-            values = [v.raw for v in variables]
+            values, held = [v.raw for v in variables], [v.held for v in variables]
             scope = StateScope(variables, values, state.get() or StateScope((), ()))
             with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(values)
+                tape.watch([values, held])  # native code inside reads what variables hold, and not their values
                 with state(scope):
                     result = fn(*args, **kwargs)
                 loss = result[0] if has_aux else result
-            grads = tape.gradient(loss, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+            grads = zip(values, *tape.gradient(loss, [values, held]), strict=True)
             for variable, value in zip(*scope.collect(), strict=True):
                 variable.raw = value
-            return result, [tf.convert_to_tensor(g) for g in grads]
+            return result, [_sum(value, *parts) for value, *parts in grads]
 
         return run
 
@@ -120,6 +126,11 @@ class TensorFlowEngine(Engine):
         self, fn: Callable[..., Any], variables: Sequence[Any], donate: bool = True
     ) -> CompiledLoop:
         return CompiledLoop(fn, variables, donate)
+
+
+def _sum(like: tf.Tensor, *parts: Any) -> tf.Tensor:
+    found = [tf.convert_to_tensor(part) for part in parts if part is not None]
+    return tf.add_n(found) if found else tf.zeros_like(like)
 
 
 ENGINE = TensorFlowEngine()

@@ -21,7 +21,16 @@ from triceras.core.shapes import (
     sizes,
     target_shape,
 )
-from triceras.engine.on_tensorflow.kernels import cast, integers, lacking, number, sizes_of
+from triceras.engine.on_tensorflow.kernels import (
+    CONVERTED,
+    cast,
+    integers,
+    lacking,
+    last,
+    select,
+    sizes_of,
+    tensor,
+)
 from triceras.engine.precision import HALF
 
 _SMALL = ("bool", "int8", "uint8", "int16", "uint16", "uint32", "uint64")
@@ -74,6 +83,10 @@ def expand_dims(x: tf.Tensor, axis: int | Sequence[int]) -> tf.Tensor:
 def broadcast_to(x: tf.Tensor, shape: Any) -> tf.Tensor:
     if _holds_tensors(shape):
         return kernels.broadcast_to(x, integers(shape))
+    if None in tuple(x.shape):  # what is unknown on both sides stays as it is
+        own, wanted = sizes_of(x)[::-1], list(shape)[::-1]
+        wanted = [own[i] if n is None and i < len(own) else n for i, n in enumerate(wanted)]
+        return kernels.broadcast_to(x, integers(wanted[::-1]))
     return kernels.broadcast_to(x, integers(broadcast_target(x.shape.as_list(), shape)))
 
 
@@ -123,11 +136,17 @@ def pad(x: tf.Tensor, constant_values: tf.Tensor | None, pad_width: Any, mode: s
     widths = pad_widths(pad_width, x.shape.rank)
     if mode == "constant":
         table = kernels.reshape(integers(itertools.chain(*widths)), integers((-1, 2)))
-        return kernels.pad(x, table) if constant_values is None else kernels.pad_v2(x, table, cast(constant_values, x.dtype))
+        return (
+            kernels.pad(x, table)
+            if constant_values is None
+            else kernels.pad_v2(x, table, cast(constant_values, x.dtype))
+        )
     if constant_values is not None:
         raise ArgumentError(f'`constant_values` goes with mode="constant" only. Received: mode={mode!r}')
     if mode not in _BEYOND:
-        raise ArgumentError(f"On TensorFlow `mode` must be one of {['constant', *_BEYOND]}. Received: {mode!r}")
+        raise ArgumentError(
+            f"On TensorFlow `mode` must be one of {['constant', *_BEYOND]}. Received: {mode!r}"
+        )
     for axis, ((before, after), size) in enumerate(zip(widths, sizes_of(x), strict=True)):
         if before or after:
             x = kernels.gather_v2(x, _BEYOND[mode](tf.range(-before, size + after), size), axis)
@@ -226,11 +245,15 @@ def where(condition: tf.Tensor, x1: Any, x2: Any) -> Any:
         if x1 is not None or x2 is not None:
             raise ArgumentError("where() takes both `x1` and `x2`, or neither.")
         return nonzero(condition)
-    given = [x for x in (x1, x2) if hasattr(x, "dtype")]
-    dtype = given[0].dtype if given else tf.as_dtype(promote(tuple(weak_name(type(x)) for x in (x1, x2))))
-    x1, x2 = (x if hasattr(x, "dtype") else number(x, dtype) for x in (x1, x2))
-    condition = cast(condition, "bool") if hasattr(condition, "dtype") else tf.constant(bool(condition))
-    return gen_math_ops.select_v2(condition, x1, x2)
+    if not hasattr(condition, "dtype"):
+        condition = tf.constant(bool(condition))
+    elif condition.dtype != tf.bool:
+        condition = gen_math_ops.cast(condition, tf.bool)
+    given = [x.dtype for x in (x1, x2) if hasattr(x, "dtype")]
+    if not given or not {type(x1), type(x2)} <= CONVERTED:
+        dtype = given[0] if given else tf.as_dtype(promote(tuple(weak_name(type(x)) for x in (x1, x2))))
+        x1, x2 = tensor(x1, dtype), tensor(x2, dtype)
+    return select(condition, x1, x2)
 
 
 def nonzero(x: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -252,20 +275,13 @@ def take_along_axis(x: tf.Tensor, indices: tf.Tensor, axis: int | None) -> tf.Te
     rank = x.shape.rank
     axis = canonical_axis(axis, rank)
     indices = _from_front(indices, sizes_of(x)[axis])
-    x, indices = (_last(t, axis) for t in (x, indices))
+    x, indices = (last(t, axis) for t in (x, indices))
     if x.shape[:-1] != indices.shape[:-1]:
         loop = tf.broadcast_dynamic_shape(kernels.shape(x)[:-1], kernels.shape(indices)[:-1])
         x, indices = (
             kernels.broadcast_to(t, tf.concat([loop, kernels.shape(t)[-1:]], 0)) for t in (x, indices)
         )
-    return _last(kernels.gather_v2(x, indices, rank - 1, batch_dims=rank - 1), axis, back=True)
-
-
-def _last(x: tf.Tensor, axis: int, back: bool = False) -> tf.Tensor:
-    """A tensor with an axis moved to the end, or back from there."""
-    order = list(range(x.shape.rank))
-    order.insert(*((axis, order.pop()) if back else (len(order), order.pop(axis))))
-    return kernels.transpose(x, integers(order)) if order != sorted(order) else x
+    return last(kernels.gather_v2(x, indices, rank - 1, batch_dims=rank - 1), axis, back=True)
 
 
 def slice_block(inputs: tf.Tensor, start_indices: tf.Tensor, shape: Any) -> tf.Tensor:
@@ -344,17 +360,17 @@ def argsort(x: tf.Tensor, axis: int | None) -> tf.Tensor:
     if axis is None or not x.shape.rank:
         x, axis = _flat(x), 0
     axis = canonical_axis(axis, x.shape.rank)
-    return _static(_last(_order(_ranked(_last(x, axis))), axis, back=True), x.shape)
+    return _static(last(_order(_ranked(last(x, axis))), axis, back=True), x.shape)
 
 
 def sort(x: tf.Tensor, axis: int | None) -> tf.Tensor:
     if axis is None:
         x, axis = _flat(x), 0
     axis = canonical_axis(axis, x.shape.rank)
-    last = _last(x, axis)
+    lines = last(x, axis)
     rank = x.shape.rank - 1
-    found = kernels.gather_v2(last, _order(_ranked(last)), rank, batch_dims=rank)
-    return _static(_last(found, axis, back=True), x.shape)
+    found = kernels.gather_v2(lines, _order(_ranked(lines)), rank, batch_dims=rank)
+    return _static(last(found, axis, back=True), x.shape)
 
 
 def _static(x: tf.Tensor, shape: Any) -> tf.Tensor:
@@ -409,7 +425,7 @@ def unique(
             _fitted(values, size, first), _fitted(index, size, index[:1]), _fitted(counts, size, 0)
         )  # fmt: skip
     if axis:
-        values = _last(kernels.transpose(values, integers((*range(1, x.shape.rank), 0))), axis, back=True)
+        values = last(kernels.transpose(values, integers((*range(1, x.shape.rank), 0))), axis, back=True)
     wanted = ((index, return_index), (inverse, return_inverse), (counts, return_counts))
     extra = [found for found, want in wanted if want]
     return (values, *extra) if extra else values
@@ -470,7 +486,11 @@ def svd(x: tf.Tensor, full_matrices: bool, compute_uv: bool) -> Any:
 
 
 def eig(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    return tuple(gen_linalg_ops.eig(x, tf.complex128 if x.dtype.size // (1 + x.dtype.is_complex) == 8 else tf.complex64))
+    return tuple(
+        gen_linalg_ops.eig(
+            x, tf.complex128 if x.dtype.size // (1 + x.dtype.is_complex) == 8 else tf.complex64
+        )
+    )
 
 
 def eigh(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -514,9 +534,9 @@ NATIVES: dict[str, Callable[..., Any]] = {
     **{
         f.__name__: f
         for f in (
-            cast, full, full_like, reshape, transpose, expand_dims, broadcast_to, flip, roll, concatenate, stack,
-            tile, pad, view, get_item, where, nonzero, take, take_along_axis, slice_update, scatter_update, sort,
-            argsort, unique,
+            cast, full, full_like, reshape, transpose, expand_dims, broadcast_to, flip, roll, concatenate,
+            stack, tile, pad, view, get_item, where, nonzero, take, take_along_axis, slice_update,
+            scatter_update, sort, argsort, unique,
         )
     },
     **{f.__name__: lacking(f, *HALF) for f in (slogdet, pinv, cholesky, svd, eig, eigh, lu_factor)},

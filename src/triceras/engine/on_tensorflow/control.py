@@ -1,7 +1,7 @@
 """Control flow over flat lists of tensors.
 
-Eagerly, and in graphs whose variables are TensorFlow's own, functions may assign what they like. Where values of
-variables are threaded through a differentiated function, those that a function assigns are carried along.
+Eagerly, and in graphs whose variables are TensorFlow's own, functions may assign what they like. Where values
+of variables are threaded through a differentiated function, those that a function assigns are carried along.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ def scan(
         call = wrap(step)
         slices = [tf.TensorArray(x.dtype, size, element_shape=x.shape[1:]).unstack(x) for x in xs]
         with tf.__internal__.FuncGraph("scanned").as_default():  # to see what will have to be stacked
-            kinds = call(values, [*carry, *(x[0] for x in xs)], operands)[0][count:]
+            first = [tf.compat.v1.placeholder(x.dtype, x.shape[1:]) for x in xs]
+            kinds = call(values, [*carry, *first], operands)[0][count:]
         stacks = [tf.TensorArray(k.dtype, size, element_shape=k.shape) for k in kinds]
 
         def following(i: tf.Tensor, values: Lists, carry: Lists, stacks: Lists) -> Any:
@@ -128,7 +129,9 @@ def custom_gradient(tensors: Lists, fn: Function) -> Lists:
 
 def jvp(primals: Lists, tangents: Lists, operands: Lists, fn: Function) -> tuple[Lists, Lists]:
     primals = [tf.identity(x) for x in primals]
-    moving = [(x, t) for x, t in zip(primals, tangents, strict=True) if x.dtype.is_floating or x.dtype.is_complex]
+    moving = [
+        (x, t) for x, t in zip(primals, tangents, strict=True) if x.dtype.is_floating or x.dtype.is_complex
+    ]
     with tf.autodiff.ForwardAccumulator([x for x, _ in moving], [t for _, t in moving]) as accumulator:
         values = fn(primals, operands)
     return values, [

@@ -1,7 +1,7 @@
-"""How TensorFlow's kernels are called: in a wider dtype where there is none, and with constants that are made once.
+"""How TensorFlow's kernels are called: in a wider dtype where there is none, with constants made once.
 
-The natives call the functions that TensorFlow generates for its kernels (`gen_*`): on small tensors its public
-functions, which wrap these in more Python, take two to five times as long.
+The natives call the functions that TensorFlow generates for its kernels (`gen_*`): on small tensors its
+public functions, which wrap these in more Python, take two to five times as long.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from tensorflow.python.ops import gen_array_ops, gen_math_ops
 from triceras.core.dtypes import standardize_dtype
 from triceras.engine.precision import HALF, in_wider
 
-EagerTensor = tf.__internal__.EagerTensor
 UNSIGNED = ("uint8", "uint16", "uint32", "uint64")
 
 _WIDER = {
@@ -25,7 +24,8 @@ _WIDER = {
     **dict.fromkeys(("uint32", "uint64"), "int64"),
     **dict.fromkeys(HALF, "float32"),
 }
-_EAGER = frozenset({EagerTensor, int, float, complex})
+# beside an eager tensor, calls convert Python numbers themselves, and fast
+CONVERTED = frozenset({tf.__internal__.EagerTensor, int, float, complex})
 
 
 def cast(x: tf.Tensor, dtype: Any) -> tf.Tensor:
@@ -43,24 +43,31 @@ def lacking(fn: Callable[..., Any], *dtypes: str) -> Callable[..., Any]:
 
 
 def beside_numbers(fn: Callable[..., Any], *dtypes: str) -> Callable[..., Any]:
-    """A native of two tensors, one of which may be a Python number, whose kernel lacks some dtypes.
-
-    An eager call converts a number fast; in graphs, and where it is a truth value, that is done here.
-    """
+    """A native of two tensors, one of which may be a Python number, whose kernel lacks some dtypes."""
     wide, lacks = lacking(fn, *dtypes), frozenset(map(tf.as_dtype, dtypes))
 
     def run(x1: Any, x2: Any) -> Any:
         dtype = (x1 if hasattr(x1, "dtype") else x2).dtype
-        if type(x1) in _EAGER and type(x2) in _EAGER and dtype not in lacks:
+        if type(x1) in CONVERTED and type(x2) in CONVERTED and dtype not in lacks:
             return fn(x1, x2)
-        return wide(*(x if hasattr(x, "dtype") else number(x, dtype) for x in (x1, x2)))
+        return wide(tensor(x1, dtype), tensor(x2, dtype))
 
     return run
 
 
-def number(x: Any, dtype: tf.DType) -> tf.Tensor:
-    """A Python number as a tensor."""
-    return tf.constant(np.asarray(x, dtype.as_numpy_dtype))
+def tensor(x: Any, dtype: tf.DType) -> tf.Tensor:
+    """A Python number as a tensor; tensors as they are."""
+    return x if hasattr(x, "dtype") else tf.constant(np.asarray(x, dtype.as_numpy_dtype))
+
+
+def select(condition: tf.Tensor, x1: Any, x2: Any) -> tf.Tensor:
+    """Elements of either; in graphs by the kernel for equal shapes, twice as fast, where that will do."""
+    shape = condition.shape
+    if tf.executing_eagerly() or not shape.is_fully_defined():
+        return gen_math_ops.select_v2(condition, x1, x2)
+    x1, x2 = (gen_array_ops.fill(integers(shape), x) if x.shape.rank == 0 else x for x in (x1, x2))
+    run = gen_math_ops.select if x1.shape == x2.shape == shape else gen_math_ops.select_v2
+    return run(condition, x1, x2)
 
 
 def integers(values: Sequence[Any]) -> tf.Tensor:
@@ -83,3 +90,12 @@ def sizes_of(x: tf.Tensor) -> list[Any]:
         return static
     found = tf.unstack(gen_array_ops.shape(x))
     return [tensor if size is None else size for tensor, size in zip(found, static, strict=True)]
+
+
+def last(x: tf.Tensor, axis: int, back: bool = False) -> tf.Tensor:
+    """A tensor with an axis moved to the end, or back from there."""
+    order = list(range(x.shape.rank))
+    if axis in (-1, order[-1]):
+        return x
+    order.insert(*((axis % len(order), order.pop()) if back else (len(order), order.pop(axis))))
+    return gen_array_ops.transpose(x, integers(order))

@@ -10,9 +10,13 @@ import tensorflow as tf
 from tensorflow.python.ops import gen_array_ops, gen_bitwise_ops, gen_nn_ops, gen_special_math_ops
 from tensorflow.python.ops import gen_math_ops as kernels
 
-from triceras.engine.on_tensorflow.kernels import UNSIGNED, beside_numbers, integers, lacking
+from triceras.engine.on_tensorflow.kernels import UNSIGNED, beside_numbers, integers, lacking, select
 from triceras.engine.precision import HALF
 
+_SAME_NAME = """
+    ceil cos cosh erf erfc exp expm1 floor log log1p logical_and logical_not logical_or reciprocal rsqrt sin
+    sinh sqrt square tan tanh
+"""
 _INTEGER_OF_SIZE = {2: tf.int16, 4: tf.int32, 8: tf.int64}
 
 
@@ -98,7 +102,9 @@ def nextafter(x1: tf.Tensor, x2: tf.Tensor) -> tf.Tensor:
     whole = _INTEGER_OF_SIZE[x1.dtype.size]
     bits = gen_array_ops.bitcast(x1, whole)
     outwards = tf.equal(x2 > x1, x1 > 0)
-    moved = gen_array_ops.bitcast(bits + tf.where(outwards, tf.ones((), whole), -tf.ones((), whole)), x1.dtype)
+    moved = gen_array_ops.bitcast(
+        bits + tf.where(outwards, tf.ones((), whole), -tf.ones((), whole)), x1.dtype
+    )
     least = gen_array_ops.bitcast(tf.ones_like(bits), x1.dtype)
     moved = tf.where(tf.equal(x1, 0), tf.where(x2 > 0, least, -least), moved)
     return tf.where(tf.equal(x1, x2), x2, tf.where(tf.math.is_nan(x1 + x2), x1 + x2, moved))
@@ -156,19 +162,16 @@ def _extreme(kernel: Callable[..., Any], pick: Callable[..., Any]) -> Callable[.
     return reduce
 
 
-def _index(kernel: Callable[..., Any], extreme: Callable[..., Any]) -> Callable[..., tf.Tensor]:
-    """The place of the first extreme element, where NaN is one; the kernels pass over NaN."""
+def _index(kernel: Callable[..., Any], extreme: float) -> Callable[..., tf.Tensor]:
+    """The place of the first extreme element; NaN counts as one, though the kernels pass over it."""
 
     def find(x: tf.Tensor, axis: int | None = None, keepdims: bool = False) -> tf.Tensor:
         shape = x.shape
         if axis is None:
             x = gen_array_ops.reshape(x, integers((-1,)))
         if x.dtype.is_floating:
-            best = extreme(x, -1 if axis is None else axis, True)
-            found = kernels.logical_or(kernels.equal(x, best), kernels.is_nan(x))
-            place = kernels.arg_max(found, axis or 0, tf.int32)
-        else:
-            place = kernel(x, axis or 0, tf.int32)
+            x = select(kernels.is_nan(x), tf.constant(extreme, x.dtype), x)
+        place = kernel(x, axis or 0, tf.int32)
         if not keepdims:
             return place
         if axis is None:
@@ -213,7 +216,9 @@ def correlate(x1: tf.Tensor, x2: tf.Tensor, mode: str) -> tf.Tensor:
     if swapped:
         x1, x2 = x2, x1
     length, is_complex = x2.shape[0], x1.dtype.is_complex
-    before, after = {"valid": (0, 0), "same": (length // 2, (length - 1) // 2), "full": (length - 1,) * 2}[mode]
+    before, after = {"valid": (0, 0), "same": (length // 2, (length - 1) // 2), "full": (length - 1,) * 2}[
+        mode
+    ]
     if is_complex:
         row = tf.stack([tf.math.real(x1), tf.math.imag(x1)], -1)
         real, imag = tf.math.real(x2), tf.math.imag(x2)
@@ -246,16 +251,15 @@ TAKE_NUMBERS = frozenset({*_NUMBERS_TOO, "where"})
 
 NATIVES: dict[str, Callable[..., Any]] = {
     **{name: beside_numbers(*kernel) for name, kernel in _NUMBERS_TOO.items()},
-    **{
-        name: getattr(kernels, name)
-        for name in "ceil cos cosh erf erfc exp expm1 floor log log1p logical_and logical_not logical_or "
-        "reciprocal rsqrt sin sinh sqrt square tan tanh".split()
-    },
+    **{name: getattr(kernels, name) for name in _SAME_NAME.split()},
     **{
         f"arc{name[1:]}": getattr(kernels, name)
         for name in ("acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh")
     },
-    **{f.__name__: f for f in (bitwise_invert, conj, floor_divide, gcd, imag, nextafter, real, signbit, trunc)},
+    **{
+        f.__name__: f
+        for f in (bitwise_invert, conj, floor_divide, gcd, imag, nextafter, real, signbit, trunc)
+    },
     **{
         f"bitwise_{name}": lacking(getattr(gen_bitwise_ops, f"bitwise_{name}"), "bool")
         for name in ("and", "or", "xor")
@@ -263,8 +267,8 @@ NATIVES: dict[str, Callable[..., Any]] = {
     "abs": _magnitude,
     "all": _over(kernels._all),
     "any": _over(kernels._any),
-    "argmax": _index(kernels.arg_max, kernels._max),
-    "argmin": _index(kernels.arg_min, kernels._min),
+    "argmax": _index(kernels.arg_max, math.inf),
+    "argmin": _index(kernels.arg_min, -math.inf),
     "bitwise_left_shift": gen_bitwise_ops.left_shift,
     "bitwise_right_shift": gen_bitwise_ops.right_shift,
     "erfinv": lacking(kernels.erfinv, *HALF),

@@ -9,6 +9,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.python.autograph.core import config as autograph  # no public name for its rules
 from tensorflow.python.trackable.base import Trackable
+from tensorflow.python.util._pywrap_utils import IsVariable
 
 from triceras.engine import faces
 
@@ -64,3 +65,6 @@ def teach(kind: type) -> None:
 
     kind.__tf_tensor__ = tensor  # type: ignore[attr-defined]
     kind._should_act_as_resource_variable = property(is_resource)  # type: ignore[attr-defined]
+    probe = object.__new__(kind)
+    probe.__class__ = tf.Variable
+    IsVariable(probe)  # `GradientTape.watch` asks this, and gives all objects of a type the answer of the first

@@ -1,11 +1,13 @@
 """Activations, convolution and pooling.
 
-The kernels of TensorFlow have gaps on the CPU that depend on the dtype and on whether oneDNN is there: dilation,
-groups, unequal strides of depthwise convolutions, 3-D pooling. Here each is brought to what all kernels can do.
+The kernels of TensorFlow have gaps on the CPU that depend on the dtype and on whether oneDNN is there:
+dilation, groups, unequal strides of depthwise convolutions, 3-D pooling. Here each is brought to what all
+kernels can do.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,7 +16,7 @@ from tensorflow.python.ops import gen_array_ops, gen_math_ops
 from tensorflow.python.ops import gen_nn_ops as kernels
 
 from triceras.core.dtypes import INTEGERS
-from triceras.engine.on_tensorflow.kernels import cast, integers, lacking, sizes_of
+from triceras.engine.on_tensorflow.kernels import cast, integers, lacking, last, select, sizes_of
 from triceras.engine.precision import in_wider
 
 Sizes = tuple[int, ...]
@@ -23,12 +25,14 @@ Sizes = tuple[int, ...]
 # -- activations ---------------------------------------------------------------------------------------------
 
 
-def _over_axes(kernel: Callable[..., tf.Tensor], generic: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
-    """A kernel that works along the last axis, else the same function written out."""
+def _over_axes(
+    kernel: Callable[..., tf.Tensor], generic: Callable[..., tf.Tensor]
+) -> Callable[..., tf.Tensor]:
+    """A kernel that works along the last axis; along several axes, the same function written out."""
 
     def run(x: tf.Tensor, axis: int | Sequence[int] | None) -> tf.Tensor:
-        if x.shape.rank and axis in (-1, x.shape.rank - 1):
-            return kernel(x)
+        if x.shape.rank and isinstance(axis, int):
+            return last(kernel(last(x, axis)), axis, back=True)
         axis = list(range(x.shape.rank)) if axis is None else axis
         return generic(x - tf.reduce_max(x, axis, keepdims=True), axis)
 
@@ -46,6 +50,22 @@ def _log_softmax(shifted: tf.Tensor, axis: Any) -> tf.Tensor:
 
 def silu(x: tf.Tensor) -> tf.Tensor:
     return gen_math_ops.mul(x, gen_math_ops.sigmoid(x))
+
+
+def elu(x: tf.Tensor, alpha: float) -> tf.Tensor:
+    found = kernels.elu(x)
+    return found if alpha == 1 else select(gen_math_ops.greater(x, 0), found, found * alpha)
+
+
+def leaky_relu(x: tf.Tensor, negative_slope: float) -> tf.Tensor:
+    return kernels.leaky_relu(x, negative_slope)
+
+
+def gelu(x: tf.Tensor, approximate: bool) -> tf.Tensor:
+    if not approximate:
+        return 0.5 * x * gen_math_ops.erfc(x * -math.sqrt(0.5))
+    scale = 2 * math.sqrt(2 / math.pi)  # 1 + tanh(z) is 2 * sigmoid(2 * z)
+    return x * gen_math_ops.sigmoid(x * (gen_math_ops.square(x) * (0.044715 * scale) + scale))
 
 
 # -- convolution ---------------------------------------------------------------------------------------------
@@ -192,7 +212,7 @@ NATIVES: dict[str, Callable[..., Any]] = {
     "relu": kernels.relu,
     "relu6": kernels.relu6,
     "sigmoid": gen_math_ops.sigmoid,
-    "silu": silu,
+    **{f.__name__: f for f in (elu, gelu, leaky_relu, silu)},
     "softplus": kernels.softplus,
     "selu": kernels.selu,
     "softmax": _over_axes(kernels.softmax, _softmax),

@@ -1,6 +1,8 @@
 """TensorFlow's own versions of ops, by name. Tensors come by position, static arguments by keyword."""
 
-from triceras.engine.on_tensorflow import arrays, control, math, nn, random
+from triceras.engine.on_tensorflow import arrays, control, math, nn, random, recurrent
 
-NATIVES = math.NATIVES | arrays.NATIVES | control.NATIVES | nn.NATIVES | random.NATIVES
+NATIVES = (
+    math.NATIVES | arrays.NATIVES | control.NATIVES | nn.NATIVES | random.NATIVES | recurrent.NATIVES
+)
 TAKE_NUMBERS = math.TAKE_NUMBERS

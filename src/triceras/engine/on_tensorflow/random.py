@@ -1,15 +1,17 @@
-"""Samplers: functions of a key of two 32-bit numbers, which is the key of TensorFlow's counter-based Philox."""
+"""Samplers: functions of a key of two 32-bit numbers, which is that of TensorFlow's counter-based Philox."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import tensorflow as tf
 from tensorflow.python.ops import gen_array_ops, gen_math_ops, gen_stateless_random_ops
 from tensorflow.python.ops import gen_stateless_random_ops_v2 as kernels
 
-from triceras.engine.on_tensorflow.kernels import integers
+from triceras.engine.on_tensorflow.kernels import integers, sizes_of
 
 Sizes = tuple[int, ...]
 
@@ -17,7 +19,13 @@ Sizes = tuple[int, ...]
 def _stream(seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, int]:
     """The key, the counter and the number of the algorithm, as the kernels want them."""
     key = gen_array_ops.bitcast(seed, tf.uint64)
-    return gen_array_ops.expand_dims(key, 0), tf.zeros((2,), tf.uint64), 1
+    counter = _zeros() if tf.executing_eagerly() else tf.zeros((2,), tf.uint64)
+    return gen_array_ops.expand_dims(key, 0), counter, 1
+
+
+@cache
+def _zeros() -> tf.Tensor:
+    return tf.zeros((2,), tf.uint64)
 
 
 def random_bits(seed: tf.Tensor, *, shape: Sizes) -> tf.Tensor:
@@ -53,11 +61,35 @@ def random_binomial(
 ) -> tf.Tensor:
     sizes, key = integers(shape), gen_array_ops.bitcast(seed, tf.int32)
     return gen_stateless_random_ops.stateless_random_binomial(
-        sizes, key, *(gen_array_ops.broadcast_to(x, sizes) for x in (counts, probabilities)), tf.as_dtype(dtype)
+        sizes,
+        key,
+        *(gen_array_ops.broadcast_to(x, sizes) for x in (counts, probabilities)),
+        tf.as_dtype(dtype),
     )
 
 
+def dropped(inputs: tf.Tensor, seed: tf.Tensor, *, rate: float, shape: Sequence[int | None]) -> tf.Tensor:
+    """Made of 16 random bits for each place: making them takes longer than all the rest."""
+    sizes = [own if n is None else n for own, n in zip(sizes_of(inputs), shape, strict=True)]
+    count = math.prod(sizes)
+    words = kernels.stateless_random_uniform_full_int_v2(
+        integers([(count + 1) // 2]), *_stream(seed), tf.uint32
+    )
+    bits = gen_array_ops.reshape(gen_array_ops.bitcast(words, tf.uint16), integers((-1,)))
+    bits = gen_array_ops.reshape(
+        gen_array_ops._slice(bits, integers((0,)), integers((count,))), integers(sizes)
+    )
+    keep = gen_math_ops.greater_equal(bits, tf.constant(min(round(rate * 2**16), 2**16 - 1), tf.uint16))
+    factors = gen_math_ops.mul(gen_math_ops.cast(keep, inputs.dtype), 1 / (1 - rate))
+    return gen_math_ops.mul(inputs, factors)
+
+
 NATIVES: dict[str, Callable[..., Any]] = {
-    f.__name__: f
-    for f in (random_bits, random_uniform, random_normal, random_integers, random_gamma, random_binomial)
-}
+    **{
+        f.__name__: f
+        for f in (
+            random_bits, random_uniform, random_normal, random_integers, random_gamma, random_binomial,
+        )
+    },
+    "_dropped": dropped,
+}  # fmt: skip

@@ -69,6 +69,13 @@ class CompiledLoop(CapturedStep, StepLoop):
     def __call__(self, data: Any, index: np.ndarray, n: int) -> Any:
         return CapturedStep.__call__(self, data, index, np.int32(n))
 
+    def plain(self, data: Any, index: tf.Tensor, n: Any) -> Any:
+        result = None
+        for rows in index[: int(n)]:
+            batch = tree.map_structure(lambda x, rows=rows: x if x is None else tf.gather(x, rows), data)
+            result = self.fn(*batch)
+        return result
+
     def capture(self, leaves: list[Any], structure: Any) -> tuple[Callable[[list[Any]], Any], str]:
         data, index, _ = tree.join(structure, leaves)
         columns, inside = tree.split(data)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from triceras.core import tree
 from triceras.core.dtypes import standardize_dtype
@@ -15,7 +16,7 @@ from triceras.core.spec import KerasTensor
 from triceras.engine import faces
 from triceras.engine.contract import Engine, Guest, StateScope, state
 from triceras.engine.on_torch import module, ops
-from triceras.engine.on_torch.arrays import canonical, from_numpy, here, to_numpy, torch_dtype
+from triceras.engine.on_torch.arrays import canonical, from_number, from_numpy, here, to_numpy, torch_dtype
 from triceras.engine.on_torch.steps import CompiledLoop, CompiledStep
 
 
@@ -25,6 +26,8 @@ class TorchEngine(Engine):
     name = library = "torch"
     natives = ops.NATIVES
     takes_numbers = ops.TAKE_NUMBERS
+    modules = (torch.nn.Module,)
+    signals = (GuardOnDataDependentSymNode,)
 
     def owns(self, kind: type) -> bool:
         return issubclass(kind, torch.Tensor)
@@ -32,8 +35,9 @@ class TorchEngine(Engine):
     def make(self, value: Any, dtype: str | None = None) -> torch.Tensor:
         if isinstance(value, torch.Tensor):
             return value if dtype is None else value.to(torch_dtype(dtype))
-        array = np.array(value, dtype=dtype if type(value) is int else None)  # integers out of range raise
-        return from_numpy(array, dtype)
+        if isinstance(value, (bool, int, float, complex)):
+            return from_number(value, dtype)  # integers out of range raise
+        return from_numpy(np.array(value), dtype)
 
     def hold(self, value: np.ndarray, trainable: bool = False) -> torch.Tensor:
         with torch.utils._python_dispatch._disable_current_modes():
@@ -96,7 +100,7 @@ class TorchEngine(Engine):
         return module.attribute(layer, name)
 
     def seen_as(self, kind: type) -> type:
-        return faces.dressed(kind, torch.nn.Module)
+        return kind if hasattr(kind, "__triceras_tensor__") else faces.dressed(kind, torch.nn.Module)
 
     def welcome(self, kind: type) -> None:
         module.teach(kind)

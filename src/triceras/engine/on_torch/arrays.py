@@ -39,25 +39,32 @@ def torch_dtype(dtype: Any) -> torch.dtype:
     return found
 
 
-def placed(x: Tensor) -> Tensor:
-    """A tensor of the host on the device in use; the transfer goes on while the host does other things."""
+def placed(x: Tensor, data: bool = False) -> Tensor:
+    """A tensor of the host on the device in use; for data, the host does other things during the transfer."""
     device = here.get()
-    return x if device.type == "cpu" else x.pin_memory().to(device, non_blocking=True)
+    if device.type == "cpu":
+        return x
+    return x.pin_memory().to(device, non_blocking=True) if data else x.to(device)
 
 
-def from_numpy(array: np.ndarray, dtype: Any) -> Tensor:
+def from_numpy(array: np.ndarray, dtype: Any, data: bool = False) -> Tensor:
     """A tensor on the device, where that is the host on the array's memory; cast if need be."""
     name = standardize_dtype(array.dtype)
     if name in _AS_BYTES:
         tensor = torch.from_numpy(np.ascontiguousarray(array).view(_AS_BYTES[name]).reshape(array.shape))
-        tensor = placed(tensor.view(torch_dtype(name)))
+        tensor = placed(tensor.view(torch_dtype(name)), data)
     else:
         if name in _STAND_INS:
             array = array.astype(_STAND_INS[name])
         elif any(stride < 0 for stride in array.strides):
             array = array.copy()
-        tensor = placed(torch.from_numpy(array))
+        tensor = placed(torch.from_numpy(array), data)
     return tensor if dtype is None else tensor.to(torch_dtype(dtype))
+
+
+def from_number(value: bool | int | float | complex, dtype: Any) -> Tensor:
+    """A scalar on the device."""
+    return torch.full((), value, dtype=torch_dtype(type(value) if dtype is None else dtype), device=here.get())
 
 
 def to_numpy(x: Tensor) -> np.ndarray:
@@ -206,7 +213,7 @@ def _places(indices: Tensor) -> Tensor:
 
 def _from_front(indices: Tensor, size: int) -> Tensor:
     """Indices, also those that count from the end."""
-    return torch.where(indices < 0, indices + size, indices).to(torch.int64)
+    return torch.where(indices < 0, indices + size, indices)
 
 
 def where(condition: Tensor, x1: Any, x2: Any) -> Any:
@@ -261,17 +268,15 @@ def take(x: Tensor, indices: Tensor, axis: int | None) -> Tensor:
     if axis is None:
         x, axis = x.reshape(-1), 0
     axis %= x.ndim
-    rows = _from_front(indices, x.shape[axis])
-    if axis == 0 and x.ndim == 2 and x.is_floating_point():
-        return torch.nn.functional.embedding(rows, x)
-    found = torch.index_select(x, axis, rows.reshape(-1))
-    return found.reshape(*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
+    rows = _from_front(_places(indices), x.shape[axis])
+    found = torch.index_select(x, axis, rows.reshape(-1))  # with its gradient faster than embedding()
+    return found if rows.ndim == 1 else found.reshape(*x.shape[:axis], *rows.shape, *x.shape[axis + 1 :])
 
 
 def take_along_axis(x: Tensor, indices: Tensor, axis: int | None) -> Tensor:
     if axis is None:
         x, indices, axis = x.reshape(-1), indices.reshape(-1), 0
-    return torch.take_along_dim(x, _from_front(indices, x.shape[axis]), axis)
+    return torch.take_along_dim(x, _from_front(indices.to(torch.int64), x.shape[axis]), axis)
 
 
 def slice_block(inputs: Tensor, start_indices: Tensor, shape: Any) -> Tensor:
@@ -308,7 +313,7 @@ def scatter_update(inputs: Tensor, indices: Tensor, updates: Tensor, reduction: 
     outer, inner = inputs.shape[: len(places)], inputs.shape[len(places) :]
     row = 0
     for place, size in zip(places, outer, strict=True):
-        row = row * size + _from_front(place, size)
+        row = row * size + _from_front(place.to(torch.int64), size)
     rows, values = inputs.reshape(-1, *inner), updates.expand(*row.shape, *inner).reshape(-1, *inner)
     return combine_rows(rows, row.reshape(-1), values, reduction).reshape(inputs.shape)
 
@@ -418,8 +423,10 @@ NATIVES: dict[str, Callable[..., Any]] = {
     "ones": _filled(1),
     "slice": slice_block,
     "slogdet": in_single(_pair(torch.linalg.slogdet), cast),
+    "_cut": lambda x, sizes, axis: list(x.split(sizes, axis)),
     "stack": lambda x, axis: torch.stack(x, axis),
     "stop_gradient": torch.detach,
     "tensordot": _for_truth(tensordot),
+    "unstack": lambda x, num, axis: list(x.unbind(axis)),
     "zeros": _filled(0),
 }  # fmt: skip

@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import DataDependentOutputException
 
 from triceras.core.errors import EngineError
 from triceras.engine.contract import StateScope, state
 
 Lists = list[Tensor]
 Function = Callable[..., Any]
+
+
+def switch(index: Tensor, tensors: Lists, operands: Lists, branches: Sequence[Function]) -> Lists:
+    try:
+        place = int(index)
+    except DataDependentOutputException:  # only shapes are asked for, which all branches have in common
+        place = 0
+    return branches[min(max(place, 0), len(branches) - 1)](tensors, operands)
+
+
+def while_loop(tensors: Lists, operands: Lists, cond: Function, body: Function) -> Lists:
+    try:
+        while bool(cond(tensors, operands)[0]):
+            tensors = body(tensors, operands)
+    except DataDependentOutputException:  # only shapes are asked for, which stay the same
+        tensors = body(tensors, operands)
+    return tensors
 
 
 def scan(
@@ -31,7 +51,7 @@ def scan(
     inputs = list(zip(*(x.unbind() for x in xs), strict=True)) if xs else [()] * size
     rows = []
     for slices in reversed(inputs) if reverse else inputs:
-        found = step([*carry, *slices], operands)
+        found = [x if isinstance(x, Tensor) else torch.as_tensor(np.asarray(x)) for x in step([*carry, *slices], operands)]
         carry = found[:count]
         rows.append(found[count:])
     columns = zip(*(reversed(rows) if reverse else rows), strict=True)
@@ -54,7 +74,7 @@ def vectorized_map(elements: Lists, operands: Lists, fn: Function) -> Lists:
             raise EngineError("A function in vectorized_map() can't assign variables: use ops.map() instead.")
         return result
 
-    return torch.func.vmap(alone, randomness="different")(*elements)
+    return torch.func.vmap(alone)(*elements)
 
 
 class _WithGradient(torch.autograd.Function):
@@ -82,6 +102,9 @@ def custom_gradient(tensors: Lists, fn: Function) -> Lists:
 
 
 def jvp(primals: Lists, tangents: Lists, operands: Lists, fn: Function) -> tuple[Lists, Lists]:
+    with warnings.catch_warnings():  # torch warns of what it does itself at its first use
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import torch._decomp.decompositions_for_jvp
     values, derivatives = torch.func.jvp(
         lambda *tensors: tuple(fn(list(tensors), operands)), tuple(primals), tuple(tangents)
     )
@@ -92,5 +115,7 @@ NATIVES: dict[str, Callable[..., Any]] = {
     "_custom_gradient": custom_gradient,
     "_jvp": jvp,
     "_scan": scan,
+    "_switch": switch,
+    "_while": while_loop,
     "_vectorized_map": vectorized_map,
 }

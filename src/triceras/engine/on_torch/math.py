@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from collections.abc import Callable
@@ -201,7 +202,7 @@ NATIVES: dict[str, Callable[..., Any]] = {
     "bitwise_invert": torch.bitwise_not,
     "clip": clip,
     "divide": divide,
-    "floor_divide": _without_zeros(torch.floor_divide),
+    "floor_divide": _without_zeros(functools.partial(torch.div, rounding_mode="floor")),
     "fmod": _without_zeros(torch.fmod),
     "imag": imag,
     "logsumexp": _over(_logsumexp),

@@ -20,7 +20,7 @@ from triceras.core import config
 from triceras.core.dtypes import standardize_dtype
 from triceras.core.errors import ArgumentTypeError, EngineError, StateError
 from triceras.engine import faces
-from triceras.engine.contract import Guest
+from triceras.engine.contract import Guest, state
 from triceras.engine.on_torch.arrays import torch_dtype
 
 Module = torch.nn.Module
@@ -207,7 +207,7 @@ class HostedModule(Guest):
     """
 
     def __init__(self, module: Module) -> None:
-        if not isinstance(module, Module) or hasattr(module, "_own_variables"):
+        if not isinstance(module, Module) or hasattr(module, "_flatten_layers"):
             raise ArgumentTypeError(f"`module` must be a torch.nn.Module. Received: {module!r}")
         for part in module.modules():
             if isinstance(part, LazyModuleMixin) and part.has_uninitialized_params():
@@ -228,6 +228,15 @@ class HostedModule(Guest):
         self.state = {name: (x, x.requires_grad) for name, x in self.module.named_parameters()}
         self.state |= {name: (x, False) for name, x in self.module.named_buffers()}
 
+    def _follow(self, values: dict[str, torch.Tensor]) -> None:
+        """Give the module the tensors that variables got by a move."""
+        for name, value in values.items():
+            if value is not self.state[name][0]:
+                owner, _, leaf = name.rpartition(".")
+                part = self.module.get_submodule(owner)
+                (part._parameters if leaf in part._parameters else part._buffers)[leaf] = value
+                self.state[name] = value, self.state[name][1]
+
     def run(self, variables: dict[str, Any], *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
         """Call the module, in training mode or not; None leaves it in its own."""
         module, before = self.module, self.module.training
@@ -235,14 +244,17 @@ class HostedModule(Guest):
             module.train(training)
         try:
             values = {name: v.value for name, v in variables.items()}
-            if all(values[name] is v.held for name, v in variables.items()):
+            if state.get() is None and all(values[name] is v.held for name, v in variables.items()):
+                self._follow(values)
                 return module(*args, **kwargs)
             values = {n: x if variables[n].trainable else x.clone() for n, x in values.items()}
             given = dict(values)
             result = torch.func.functional_call(module, values, args, kwargs)
             for name, x in given.items():
-                if values[name] is not x or (not variables[name].trainable and x._version):
+                changed = not variables[name].trainable and (module.training or x._version)
+                if changed or values[name] is not x:  # batch normalization changes its buffers without a mark
                     variables[name].assign(values[name])
             return result
         finally:
-            module.train(before) if module.training is not before else None
+            if module.training is not before:
+                module.train(before)

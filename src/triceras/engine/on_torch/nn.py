@@ -35,11 +35,20 @@ def _spatial(run: Callable[..., Tensor]) -> Callable[..., Tensor]:
             options = {name: _with_row(name, value) for name, value in options.items()}
         if not (dtype.is_floating_point or dtype.is_complex):  # torch has it for floats; doubles are exact
             x, kernels = x.to(torch.float64), [kernel.to(torch.float64) for kernel in kernels]
-        kernels = [kernel.movedim((-1, -2), (0, 1)) for kernel in kernels]
-        found = run(x.movedim(-1, 1), *kernels, **options).movedim(1, -1)
-        return (found.squeeze(1) if rank == 1 else found).to(dtype)
+        second, last, kernel_order = _ORDERS[x.ndim]
+        kernels = [kernel.permute(kernel_order) for kernel in kernels]
+        found = run(x.permute(second), *kernels, **options).permute(last)
+        found = found if found.dtype is dtype else found.to(dtype)
+        return found.squeeze(1) if rank == 1 else found
 
     return general
+
+
+# by rank: the axes of channels-last tensors in torch's order, back, and those of a kernel
+_ORDERS = {
+    4: ((0, 3, 1, 2), (0, 2, 3, 1), (3, 2, 0, 1)),
+    5: ((0, 4, 1, 2, 3), (0, 2, 3, 4, 1), (4, 3, 0, 1, 2)),
+}
 
 
 def _with_row(name: str, value: Any) -> Any:

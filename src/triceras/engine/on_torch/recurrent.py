@@ -1,4 +1,4 @@
-"""LSTM and GRU for PyTorch: its own kernels where they are fast, else loops that a graph holds as one call each.
+"""LSTM and GRU for PyTorch: its own kernels where they are fast, else loops that a graph holds as one call.
 
 PyTorch has a fused LSTM for the CPU, but no GRU and nothing that takes a mask. Steps as single calls would
 make graphs of thousands; so the loops, forward and backward, are operators of ours, which a capture does not
@@ -19,18 +19,28 @@ Step = tuple[Tensor, Tensor, Tensor]
 
 def _library(run: Callable[..., Any], x: Tensor, states: Any, weights: list[Tensor]) -> Any:
     """A layer of PyTorch's: one layer, one direction, no dropout, batch first."""
-    return run(x, states, weights, len(weights) > 2, 1, 0.0, torch.is_grad_enabled(), False, True)
+    return run(x, states, weights, len(weights) > 2, 1, 0.0, True, False, True)
 
 
-def lstm(x: Tensor, h: Tensor, c: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias: Tensor | None) -> Step:
-    biases = [] if bias is None else [bias, torch.zeros_like(bias)]  # there is one for the recurrent product
-    found = _library(torch.lstm, x, (h[None], c[None]), [kernel.T, recurrent_kernel.T, *biases])
-    return found[0], found[1][0], found[2][0]
+def lstm(
+    x: Tensor, h: Tensor, c: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias: Tensor | None
+) -> Step:
+    if not x.is_cuda and (x.dtype != torch.float32 or not torch.backends.mkldnn.is_available()):
+        return masked_lstm(x, h, c, kernel, recurrent_kernel, bias, None)
+    if bias is None:
+        bias = kernel.new_zeros(kernel.shape[-1])
+    weights = [kernel.T, recurrent_kernel.T, bias, torch.zeros_like(bias)]  # two biases, for both products
+    if x.is_cuda:
+        outputs, h, c = _library(torch.lstm, x, (h[None], c[None]), weights)
+        return outputs, h[0], c[0]
+    outputs, h, c, _ = _lstm_kernel(x.transpose(0, 1).contiguous(), weights, h, c)
+    return outputs.transpose(0, 1), h, c
 
 
 def masked_lstm(
-    x: Tensor, h: Tensor, c: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias: Tensor | None, mask: Tensor
-) -> Step:
+    x: Tensor, h: Tensor, c: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias: Tensor | None,
+    mask: Tensor | None,
+) -> Step:  # fmt: skip
     outputs, memory, *_ = _lstm_forward(_projected(x, kernel, bias), h, c, recurrent_kernel, _columns(mask))
     return outputs.transpose(0, 1), outputs[-1], memory
 
@@ -49,8 +59,8 @@ def masked_gru(
     x: Tensor, h: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias: Tensor | None, mask: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     biases = (None, h.new_zeros(kernel.shape[-1])) if bias is None else bias.unbind()
-    columns = None if mask is None else _columns(mask)
-    outputs, *_ = _gru_forward(_projected(x, kernel, biases[0]), h, recurrent_kernel, biases[1], columns)
+    projected = _projected(x, kernel, biases[0])
+    outputs, *_ = _gru_forward(projected, h, recurrent_kernel, biases[1], _columns(mask))
     return outputs.transpose(0, 1), outputs[-1]
 
 
@@ -59,9 +69,9 @@ def _projected(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
     return torch.nn.functional.linear(x.transpose(0, 1), kernel.T, bias)
 
 
-def _columns(mask: Tensor) -> Tensor:
+def _columns(mask: Tensor | None) -> Tensor | None:
     """A mask time first, one column for each step."""
-    return mask.T.to(torch.bool).unsqueeze(-1)
+    return None if mask is None else mask.T.to(torch.bool).unsqueeze(-1)
 
 
 def _reset_first(w: Tensor) -> Tensor:
@@ -75,7 +85,8 @@ def _before(first: Tensor, all_: Tensor) -> Tensor:
     return torch.cat([first[None], all_[:-1]])
 
 
-def _kernel_gradient(first: Tensor, outputs: Tensor, gradients: Tensor) -> Tensor:
+def _summed(first: Tensor, outputs: Tensor, gradients: Tensor) -> Tensor:
+    """The gradient of the recurrent kernel, over all steps."""
     return _before(first, outputs).flatten(0, 1).T @ gradients.flatten(0, 1)
 
 
@@ -90,6 +101,43 @@ def _each(mask: Tensor | None, steps: int) -> Any:
 
 
 # -- LSTM ----------------------------------------------------------------------------------------------------
+
+_LSTM = 2  # the number of its kind in PyTorch
+
+
+@custom_op(
+    "triceras::lstm_kernel",
+    mutates_args=(),
+    schema="(Tensor x, Tensor[] weights, Tensor h, Tensor c) -> (Tensor, Tensor, Tensor, Tensor)",
+)
+def _lstm_kernel(x: Tensor, weights: list[Tensor], h: Tensor, c: Tensor) -> tuple[Tensor, ...]:
+    """The fused kernel, which keeps what the gradient needs only where gradients are on."""
+    settings = (False, [], _LSTM, h.shape[-1], 1, True, False, False, True)
+    with torch.enable_grad():
+        return torch.ops.aten.mkldnn_rnn_layer(x, *weights, h, c, *settings)
+
+
+@_lstm_kernel.register_fake
+def _(x: Tensor, weights: list[Tensor], h: Tensor, c: Tensor) -> tuple[Tensor, ...]:
+    outputs = x.new_empty(*x.shape[:2], h.shape[-1])
+    return outputs, torch.empty_like(h), torch.empty_like(c), x.new_empty(0, dtype=torch.uint8)
+
+
+def _kernel_kept(ctx: Any, inputs: Any, output: Any) -> None:
+    x, weights, h, c = inputs
+    ctx.save_for_backward(x, *weights, h, c, *output)
+
+
+def _kernel_gradient(ctx: Any, d_outputs: Tensor, dh: Tensor, dc: Tensor, _: Any) -> tuple[Any, ...]:
+    *inputs, outputs, h, c, workspace = ctx.saved_tensors
+    settings = (False, _LSTM, h.shape[-1], 1, True, True, False, [], False, workspace)
+    d_outputs = d_outputs.contiguous()
+    found = torch.ops.aten.mkldnn_rnn_layer_backward(*inputs, outputs, h, c, d_outputs, dh, dc, *settings)
+    dx, *d_weights, dh, dc = found
+    return dx, d_weights, dh.view_as(h), dc.view_as(c)
+
+
+_lstm_kernel.register_autograd(_kernel_gradient, setup_context=_kernel_kept)
 
 
 @custom_op(
@@ -123,11 +171,17 @@ def _(x: Tensor, h: Tensor, c: Tensor, kernel: Tensor, mask: Tensor | None) -> t
 @custom_op(
     "triceras::lstm_backward",
     mutates_args=(),
-    schema="(Tensor d_outputs, Tensor dc, Tensor c, Tensor memories, Tensor gates, Tensor kernel, Tensor? mask)"
-    " -> (Tensor, Tensor, Tensor)",
+    schema="(Tensor d_outputs, Tensor dc, Tensor c, Tensor memories, Tensor gates, Tensor kernel,"
+    " Tensor? mask) -> (Tensor, Tensor, Tensor)",
 )
 def _lstm_backward(
-    d_outputs: Tensor, dc: Tensor, c: Tensor, memories: Tensor, gates: Tensor, kernel: Tensor, mask: Tensor | None
+    d_outputs: Tensor,
+    dc: Tensor,
+    c: Tensor,
+    memories: Tensor,
+    gates: Tensor,
+    kernel: Tensor,
+    mask: Tensor | None,
 ) -> Step:
     """Gradients of the gates' arguments, the first output and the first memory."""
     i, f, candidate, o = gates.chunk(4, -1)
@@ -150,7 +204,13 @@ def _lstm_backward(
 
 @_lstm_backward.register_fake
 def _(
-    d_outputs: Tensor, dc: Tensor, c: Tensor, memories: Tensor, gates: Tensor, kernel: Tensor, mask: Tensor | None
+    d_outputs: Tensor,
+    dc: Tensor,
+    c: Tensor,
+    memories: Tensor,
+    gates: Tensor,
+    kernel: Tensor,
+    mask: Tensor | None,
 ) -> Step:
     return torch.empty_like(gates), torch.empty_like(dc), torch.empty_like(dc)
 
@@ -163,7 +223,7 @@ def _lstm_kept(ctx: Any, inputs: Any, output: Any) -> None:
 def _lstm_gradient(ctx: Any, d_outputs: Tensor, dc: Tensor, *unused: Any) -> tuple[Tensor | None, ...]:
     h, c, kernel, mask, outputs, memories, gates = ctx.saved_tensors
     d_gates, dh, dc = _lstm_backward(d_outputs, dc, c, memories, gates, kernel, mask)
-    return d_gates, dh, dc, _kernel_gradient(h, outputs, d_gates), None
+    return d_gates, dh, dc, _summed(h, outputs, d_gates), None
 
 
 _lstm_forward.register_autograd(_lstm_gradient, setup_context=_lstm_kept)
@@ -203,14 +263,14 @@ def _(x: Tensor, h: Tensor, kernel: Tensor, bias: Tensor, mask: Tensor | None) -
 @custom_op(
     "triceras::gru_backward",
     mutates_args=(),
-    schema="(Tensor d_outputs, Tensor h, Tensor outputs, Tensor gates, Tensor products, Tensor kernel, Tensor? mask)"
-    " -> (Tensor, Tensor, Tensor)",
+    schema="(Tensor d_outputs, Tensor h, Tensor outputs, Tensor gates, Tensor products, Tensor kernel,"
+    " Tensor? mask) -> (Tensor, Tensor, Tensor)",
 )
 def _gru_backward(
     d_outputs: Tensor, h: Tensor, outputs: Tensor, gates: Tensor, products: Tensor, kernel: Tensor,
     mask: Tensor | None,
 ) -> Step:  # fmt: skip
-    """Gradients of the gates' arguments as the input and as the recurrent product made them, and of the first output."""
+    """Gradients of what the input and the recurrent product gave to the gates, and of the first output."""
     z, r, candidate = gates.chunk(3, -1)
     of_candidate = (1 - z) * (1 - candidate * candidate)
     of_z = (_before(h, outputs) - candidate) * z * (1 - z)
@@ -243,7 +303,7 @@ def _gru_kept(ctx: Any, inputs: Any, output: Any) -> None:
 def _gru_gradient(ctx: Any, d_outputs: Tensor, *unused: Any) -> tuple[Tensor | None, ...]:
     h, kernel, mask, outputs, gates, products = ctx.saved_tensors
     of_input, of_product, dh = _gru_backward(d_outputs, h, outputs, gates, products, kernel, mask)
-    return of_input, dh, _kernel_gradient(h, outputs, of_product), of_product.sum((0, 1)), None
+    return of_input, dh, _summed(h, outputs, of_product), of_product.sum((0, 1)), None
 
 
 _gru_forward.register_autograd(_gru_gradient, setup_context=_gru_kept)

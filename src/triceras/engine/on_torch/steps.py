@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,22 +25,62 @@ class CompiledStep(CapturedStep):
     def upload(array: np.ndarray) -> torch.Tensor:
         if not array.flags.writeable or any(s < 0 for s in array.strides):
             array = array.copy()
-        return from_numpy(array, None)
+        return from_numpy(array, None, data=True)
 
     def capture(self, leaves: list[Any], structure: Any) -> tuple[Capture, str]:
-        cause = ""
+        cause, scope = "", StateScope
         while True:
             known = len(self.variables)
-            capture = Capture(self, leaves, structure)
+            try:
+                capture = Capture(self, leaves, structure, scope)
+            except RuntimeError as error:
+                if scope is GradScope or "does not require grad" not in str(error):
+                    raise
+                scope = GradScope
+                continue
             if len(self.variables) == known:
                 return capture, cause
             cause = f"state not listed: {', '.join(v.path for v in self.variables[known:])}"
 
 
-class Capture:
-    """A step for one signature."""
+class GradScope(StateScope):
+    """For steps that call `backward()` themselves: parameters gather gradients, and keep them when they are assigned."""
 
-    def __init__(self, step: CompiledStep, leaves: list[Any], structure: Any) -> None:
+    def __init__(self, variables: Sequence[Any], values: Sequence[torch.Tensor]) -> None:
+        super().__init__(variables, values)
+        self._before: dict[int, torch.Tensor] = {}
+        for variable, value in zip(variables, values, strict=True):
+            if _gathers(variable):
+                leaf = self._values[id(variable)] = value.detach().requires_grad_()
+                leaf.grad = self._before[id(variable)] = torch.zeros_like(leaf)
+
+    def write(self, variable: Any, value: torch.Tensor) -> None:
+        if _gathers(variable):
+            gathered, value = self.read(variable).grad, value.detach().requires_grad_()
+            value.grad = gathered
+        super().write(variable, value)
+
+    def check(self, variables: Sequence[Any]) -> None:
+        """Raise if gradients would have to live on after the step."""
+        for variable in filter(_gathers, variables):
+            grad, before = self.read(variable).grad, self._before[id(variable)]
+            if grad is not None and (before._version if grad is before else id(variable) not in self.written):
+                raise RuntimeError(
+                    f"the gradient of {variable.path!r} comes from another step or stays for one; begin with the model's "
+                    "zero_grad(), and end with apply() of one of our optimizers"
+                )
+
+
+def _gathers(variable: Any) -> bool:
+    return isinstance(variable.held, torch.nn.Parameter) and variable.held.requires_grad
+
+
+class Capture:
+    """A step for one signature, captured with a scope of some kind."""
+
+    def __init__(
+        self, step: CompiledStep, leaves: list[Any], structure: Any, scope_kind: type[StateScope] = StateScope
+    ) -> None:
         self._variables = variables = list(step.variables)
         places = [i for i, x in enumerate(leaves) if isinstance(x, torch.Tensor)]
         out: dict[str, Any] = {}
@@ -48,14 +89,16 @@ class Capture:
             filled = list(leaves)
             for i, tensor in zip(places, tensors, strict=True):
                 filled[i] = tensor
-            scope = StateScope(variables, values)
-            with state(scope):
+            scope = scope_kind(variables, values)
+            with state(scope), torch.set_grad_enabled(scope_kind is GradScope):
                 result = step.fn(*tree.join(structure, filled))
+            if isinstance(scope, GradScope):
+                scope.check(variables)
             out["unlisted"] = list(scope.unlisted.values())
             out["written"] = [i for i, v in enumerate(variables) if id(v) in scope.written]
             out["leaves"], out["structure"] = tree.split(result)
             returned = [x for x in out["leaves"] if isinstance(x, torch.Tensor)]
-            return [*returned, *(scope.read(variables[i]) for i in out["written"])]
+            return [x.detach() for x in (*returned, *(scope.read(variables[i]) for i in out["written"]))]
 
         values, tensors = self._values(frozenset()), [leaves[i].detach() for i in places]
         with torch.no_grad():

@@ -9,9 +9,9 @@ from triceras.core import tree
 from triceras.core.errors import ShapeError
 from triceras.core.registry import export
 from triceras.core.spec import Shape
-from triceras.layers.base import Layer
 from triceras.layers.recurrent.cells import (
     Cell,
+    Enclosing,
     StackedRNNCells,
     build_cell,
     cells_within,
@@ -22,11 +22,10 @@ from triceras.layers.recurrent.cells import (
     run_cell,
 )
 from triceras.ops.recurrent import recur
-from triceras.saving.objects import CustomObjectScope
 from triceras.variable import Variable
 
 
-class OverTime(Layer):
+class OverTime(Enclosing):
     """A layer on a sequence that may be called with first states, too."""
 
     supports_masking = True
@@ -36,12 +35,6 @@ class OverTime(Layer):
         if shapes is None or len(shapes) > 1:
             return shapes and {"shapes_dict": shapes}
         return {"input_shape": shapes["sequences_shape"]}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
-        """Make a layer, and those inside, from what `get_config` returned."""
-        with CustomObjectScope(custom_objects or {}):
-            return super().from_config(config)
 
     def reset_states(self) -> None:
         """The same as `reset_state`."""
@@ -65,6 +58,7 @@ class RNN(OverTime):
         unroll: let the engine write out all steps, which takes it longer to compile.
         zero_output_for_mask: give 0 at masked places rather than the output before.
 
+    >>> from triceras import Layer
     >>> class Sum(Layer):
     ...     state_size = 3
     ...     def call(self, inputs, states):
@@ -188,7 +182,7 @@ class RNN(OverTime):
         drawn = {}
         if training:
             batch = ops.shape(sequences)[0]
-            drawn = {id(c): c.draw(batch) for c in cells_within(self.cell) if c.dropout or c.recurrent_dropout}
+            drawn = {id(cell): cell.draw(batch) for cell in cells_within(self.cell)}
         with patterns(patterns.get() | drawn):
             last, outputs, states = self.inner_loop(sequences, states, mask, training)
         if self.stateful:

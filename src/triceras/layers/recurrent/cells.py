@@ -24,6 +24,23 @@ from triceras.saving.objects import CustomObjectScope, deserialize_keras_object
 patterns: Local[dict[int, tuple[Any, Any]]] = Local("dropout_patterns", {})
 
 
+class Enclosing(Layer):
+    """Base of the layers that get layers as arguments and build them."""
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
+        """Make the layer, and those inside, from what `get_config` returned."""
+        with CustomObjectScope(custom_objects or {}):
+            return super().from_config(deserialize_keras_object(_unbuilt(config)))
+
+
+def _unbuilt(config: Any) -> Any:
+    """A config whose layers wait to be built by the one around them, as the paths of their weights say."""
+    if isinstance(config, dict):
+        return {k: _unbuilt(v) for k, v in config.items() if k != "build_config"}
+    return [_unbuilt(v) for v in config] if isinstance(config, list) else config
+
+
 class Cell(Layer):
     """Base of the cells with a kernel for the input and one for the output before.
 
@@ -31,7 +48,7 @@ class Cell(Layer):
     for all steps at once, and `advance` is the rest.
 
     Dropout uses one pattern for all gates, and for all steps of a layer's call; a cell that is called by
-    itself draws new ones. `implementation`, an argument of earlier versions, is accepted; results are the same.
+    itself draws new ones. `implementation`, an argument of earlier versions, is accepted; it changes nothing.
 
     Args:
         units: size of the output.
@@ -399,7 +416,7 @@ class GRUCell(Cell):
 
 
 @export("layers.StackedRNNCells")
-class StackedRNNCells(Layer):
+class StackedRNNCells(Enclosing):
     """Cells one on top of another as one cell: each takes the output of the one below.
 
     Args:
@@ -414,7 +431,9 @@ class StackedRNNCells(Layer):
     def __init__(self, cells: Sequence[Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not isinstance(cells, (list, tuple)) or not cells:
-            raise ArgumentError(f"StackedRNNCells(): `cells` must be a list of cells. Received: {shown(cells)}")
+            raise ArgumentError(
+                f"StackedRNNCells(): `cells` must be a list of cells. Received: {shown(cells)}"
+            )
         self.cells = [check_cell(self, cell) for cell in cells]
 
     @property
@@ -448,12 +467,6 @@ class StackedRNNCells(Layer):
             inputs, new = run_cell(cell, inputs, own, training, **kwargs)
             following.append(new)
         return inputs, following
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
-        """Make the cells and the stack from what `get_config` returned."""
-        with CustomObjectScope(custom_objects or {}):
-            return super().from_config(config | {"cells": deserialize_keras_object(config["cells"])})
 
 
 # -- any object that serves as a cell ------------------------------------------------------------------------

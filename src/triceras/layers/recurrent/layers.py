@@ -183,7 +183,7 @@ class LSTM(Fused):
         dropout: part of the input that is dropped while training, with one pattern for all steps.
         recurrent_dropout: part of the output before that is dropped while training, likewise.
         seed: makes dropout repeatable.
-        use_cudnn: False for a loop of plain steps; True insists on the fast way, "auto" takes it where it can.
+        use_cudnn: False for a loop of plain steps; "auto" for the fast way if possible; True insists on it.
 
     >>> LSTM(4)(ops.ones((2, 5, 3))).shape
     (2, 4)
@@ -264,7 +264,7 @@ class GRU(Fused):
         seed: makes dropout repeatable.
         reset_after: whether the reset gate applies after the recurrent product; there are two rows of biases
             then.
-        use_cudnn: False for a loop of plain steps; True insists on the fast way, "auto" takes it where it can.
+        use_cudnn: False for a loop of plain steps; "auto" for the fast way if possible; True insists on it.
 
     >>> GRU(4)(ops.ones((2, 5, 3))).shape
     (2, 4)

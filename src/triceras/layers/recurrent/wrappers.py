@@ -11,6 +11,7 @@ from triceras.core.registry import export
 from triceras.core.spec import Shape
 from triceras.layers.base import Layer
 from triceras.layers.recurrent.base import OverTime
+from triceras.layers.recurrent.cells import Enclosing
 from triceras.layers.wrapper import Wrapper
 from triceras.saving.objects import CustomObjectScope, serialize_keras_object
 
@@ -105,7 +106,7 @@ class Bidirectional(OverTime):
             StateError: they are not stateful.
         """
         if not self.stateful:
-            raise StateError(f"Layer {self.path!r} (Bidirectional) has no states: its layers aren't stateful.")
+            raise StateError(f"Layer {self.path!r} (Bidirectional) isn't stateful, so it has no states.")
         self.forward_layer.reset_state()
         self.backward_layer.reset_state()
 
@@ -143,8 +144,10 @@ class Bidirectional(OverTime):
         for layer, own in ((self.forward_layer, given[:half]), (self.backward_layer, given[half:])):
             found = layer(sequences, initial_state=own or None, training=training, **self._masks(layer, mask))
             output, *last = found if self.return_state else (found,)
-            outputs.append(ops.flip(output, 1) if layer.go_backwards and self.return_sequences else output)
+            outputs.append(output)
             states += last
+        if self.return_sequences:
+            outputs[1] = ops.flip(outputs[1], 1)
         merged = MERGES[self.merge_mode](*outputs)
         found = (*(merged if self.merge_mode is None else (merged,)), *states)
         return found if len(found) > 1 else found[0]
@@ -169,7 +172,7 @@ def _copy(layer: Any, direction: str, **changes: Any) -> Any:
 
 
 @export("layers.TimeDistributed")
-class TimeDistributed(Wrapper):
+class TimeDistributed(Enclosing, Wrapper):
     """Applies a layer at each place in time of `(batch, time, ...)`, as if the places were further samples.
 
     Args:
@@ -185,7 +188,7 @@ class TimeDistributed(Wrapper):
     def _one_place(self, shape: Shape) -> Shape:
         if len(shape) < 3:
             raise ShapeError(
-                f"Layer {self.path!r} (TimeDistributed) takes inputs with at least 3 axes, (batch, time, ...). "
+                f"Layer {self.path!r} (TimeDistributed) takes inputs of shape (batch, time, ...). "
                 f"Received shape {tuple(shape)}."
             )
         return (shape[0], *shape[2:])
@@ -203,6 +206,4 @@ class TimeDistributed(Wrapper):
         if mask is not None and self.layer.call_info.has_mask:
             kwargs["mask"] = ops.reshape(mask, (-1, *tuple(ops.shape(mask))[2:]))
         outputs = self.layer(ops.reshape(inputs, (-1, *sizes[2:])), **kwargs)
-        return tree.map_structure(
-            lambda x: ops.reshape(x, (*sizes[:2], *tuple(ops.shape(x))[1:])), outputs
-        )
+        return tree.map_structure(lambda x: ops.reshape(x, (*sizes[:2], *tuple(ops.shape(x))[1:])), outputs)

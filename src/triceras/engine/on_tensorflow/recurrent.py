@@ -1,0 +1,252 @@
+"""LSTM and GRU for TensorFlow: loops that XLA compiles, with gradients of their own.
+
+The loop forward keeps, of each step, the factors by which gradients pass it; the loop backward then is a few
+products, and the kernels' gradients are one matrix product each, after it. Inside, time comes first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+Tensor = tf.Tensor
+compiled = tf.function(autograph=False, jit_compile=True)
+
+
+def _swapped(x: Tensor) -> Tensor:
+    """Time first instead of the batch, and back."""
+    return tf.transpose(x, [1, 0, *range(2, len(x.shape))])
+
+
+def _kept(mask: Tensor | None) -> Tensor | None:
+    """A mask as one column for each step."""
+    return None if mask is None else _swapped(tf.cast(mask, tf.bool))[..., None]
+
+
+def _wide(x: Tensor) -> Tensor:
+    """At least single precision, for what isn't a matrix product."""
+    return x if x.dtype == tf.float64 else tf.cast(x, tf.float32)
+
+
+def _rows(x: Tensor) -> Tensor:
+    """Steps and samples on one axis."""
+    return tf.reshape(x, [-1, x.shape[-1]])
+
+
+def _product(x: Tensor, kernel: Tensor) -> Tensor:
+    return tf.reshape(_rows(x) @ kernel, tf.concat([tf.shape(x)[:-1], tf.shape(kernel)[1:]], 0))
+
+
+def _before(first: Tensor, all_: Tensor) -> Tensor:
+    """What there was before each step."""
+    return tf.concat([first[None], all_[:-1]], 0)
+
+
+def _held(kept: Tensor | None, new: Tensor, old: Any) -> Tensor:
+    """The new value, where the mask doesn't hold the old one."""
+    return new if kept is None else tf.where(kept, new, tf.cast(old, new.dtype))
+
+
+def _loop(
+    step: Callable[..., Any], states: Sequence[Tensor], xs: Sequence[Tensor | None], widths: Sequence[int],
+    reverse: bool = False,
+) -> tuple[Any, list[Tensor]]:  # fmt: skip
+    """The last states, and results of the given widths stacked.
+
+    Args:
+        step: `step(states, slices)` returns the next states and a list of results.
+    """
+    batch, size, dtype = states[0].shape[0], tf.shape(xs[0])[0], states[0].dtype
+    slices = [
+        x if x is None else tf.TensorArray(x.dtype, size, element_shape=x.shape[1:]).unstack(x) for x in xs
+    ]
+    stacks = [tf.TensorArray(dtype, size, element_shape=(batch, width)) for width in widths]
+
+    def following(i: Tensor, states: Any, stacks: Any) -> Any:
+        place = size - 1 - i if reverse else i
+        states, results = step(states, [s if s is None else s.read(place) for s in slices])
+        stacks = [s.write(place, tf.cast(x, dtype)) for s, x in zip(stacks, results, strict=True)]
+        return i + 1, [tf.cast(s, dtype) for s in states], stacks
+
+    _, states, stacks = tf.while_loop(
+        lambda i, *_: i < size, following, (0, list(states), stacks), maximum_iterations=size
+    )
+    return states, [s.stack() for s in stacks]
+
+
+# -- LSTM ----------------------------------------------------------------------------------------------------
+
+
+@compiled
+def _lstm_forward(
+    x: Tensor,
+    h: Tensor,
+    c: Tensor,
+    kernel: Tensor,
+    recurrent_kernel: Tensor,
+    bias: Tensor,
+    mask: Tensor | None,
+) -> tuple[Tensor, ...]:
+    """Outputs, last output and memory; then what the gradient needs."""
+    units = h.shape[-1]
+    kernels = tf.concat([kernel, recurrent_kernel], 0)
+
+    def step(states: Any, here: Any) -> Any:
+        (h, c), (x, kept) = states, here
+        i, f, candidate, o = tf.split(_wide(tf.concat([x, h], -1) @ kernels + bias), 4, -1)
+        i, f, candidate, o = tf.sigmoid(i), tf.sigmoid(f), tf.tanh(candidate), tf.sigmoid(o)
+        before = _wide(c)
+        memory = f * before + i * candidate
+        shown = tf.tanh(memory)
+        of_gates = tf.concat(
+            [
+                candidate * i * (1 - i),
+                before * f * (1 - f),
+                i * (1 - candidate * candidate),
+                shown * o * (1 - o),
+            ],
+            -1,
+        )
+        of_memory = o * (1 - shown * shown)
+        h, c = _held(kept, tf.cast(o * shown, h.dtype), h), _held(kept, tf.cast(memory, c.dtype), c)
+        factors = [_held(kept, of_gates, 0), _held(kept, of_memory, 0), _held(kept, f, 1)]
+        return [h, c], [h, *factors]
+
+    widths = [units, 4 * units, units, units]
+    (h, c), (outputs, *factors) = _loop(step, [h, c], [_swapped(x), _kept(mask)], widths)
+    return _swapped(outputs), h, c, outputs, *factors
+
+
+@compiled
+def _lstm_backward(
+    x: Tensor,
+    h: Tensor,
+    kernel: Tensor,
+    recurrent_kernel: Tensor,
+    mask: Tensor | None,
+    kept: Any,
+    upstream: Any,
+) -> tuple[Tensor, ...]:
+    (outputs, of_gates, of_memory, f), (d_outputs, dh, dc) = kept, upstream
+
+    def step(gradients: Any, here: Any) -> Any:
+        (dh, dc), (d_output, of_gates, of_memory, f, kept) = gradients, here
+        dh = dh + d_output
+        dc = dc + dh * of_memory
+        d_gates = tf.concat([dc, dc, dc, dh], -1) * of_gates
+        before = tf.matmul(d_gates, recurrent_kernel, transpose_b=True)
+        return [_held(kept, before, dh), dc * f], [d_gates]
+
+    xs = [_swapped(d_outputs), of_gates, of_memory, f, _kept(mask)]
+    (dh, dc), (d_gates,) = _loop(step, [dh, dc], xs, [4 * h.shape[-1]], reverse=True)
+    seen = tf.concat([_swapped(x), _before(h, outputs)], -1)
+    d_kernels = tf.matmul(_rows(seen), _rows(d_gates), transpose_a=True)
+    dx = _swapped(_product(d_gates, tf.transpose(kernel)))
+    return dx, dh, dc, *tf.split(d_kernels, [kernel.shape[0], h.shape[-1]]), tf.reduce_sum(d_gates, [0, 1])
+
+
+def lstm(
+    x: Tensor, h: Tensor, c: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias: Tensor | None,
+    mask: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    if bias is None:
+        bias = tf.zeros(kernel.shape[-1:], kernel.dtype)
+
+    @tf.custom_gradient
+    def run(*inputs: Tensor) -> Any:
+        inputs = [tf.stop_gradient(i) for i in inputs]  # or a tape asks for the gradient of the loop itself
+        x, h, _, kernel, recurrent_kernel, _ = inputs
+        *results, outputs, of_gates, of_memory, f = _lstm_forward(*inputs, mask)
+
+        def gradient(*upstream: Tensor) -> Any:
+            kept = (outputs, of_gates, of_memory, f)
+            return _lstm_backward(x, h, kernel, recurrent_kernel, mask, kept, upstream)
+
+        return tuple(results), gradient
+
+    return run(x, h, c, kernel, recurrent_kernel, bias)
+
+
+# -- GRU -----------------------------------------------------------------------------------------------------
+
+
+@compiled
+def _gru_forward(
+    x: Tensor, h: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias: Tensor, mask: Tensor | None
+) -> tuple[Tensor, ...]:
+    """Outputs and the last one; then what the gradient needs."""
+    units = h.shape[-1]
+
+    def step(states: Any, here: Any) -> Any:
+        (h,), (x, kept) = states, here
+        before, x, product = _wide(h), _wide(x), _wide(h @ recurrent_kernel + bias[1])
+        z, r = tf.split(tf.sigmoid(x[:, : 2 * units] + product[:, : 2 * units]), 2, -1)
+        recurrent = product[:, 2 * units :]
+        candidate = tf.tanh(x[:, 2 * units :] + r * recurrent)
+        of_candidate = (1 - z) * (1 - candidate * candidate)
+        of_z, of_r = (before - candidate) * z * (1 - z), of_candidate * recurrent * r * (1 - r)
+        of_gates = tf.concat([of_z, of_r, of_candidate * r, of_candidate], -1)
+        h = _held(kept, tf.cast(z * before + (1 - z) * candidate, h.dtype), h)
+        return [h], [h, _held(kept, of_gates, 0), _held(kept, z, 1)]
+
+    projected = _product(_swapped(x), kernel) + bias[0]
+    (h,), (outputs, *factors) = _loop(step, [h], [projected, _kept(mask)], [units, 4 * units, units])
+    return _swapped(outputs), h, outputs, *factors
+
+
+@compiled
+def _gru_backward(
+    x: Tensor, h: Tensor, kernel: Tensor, recurrent_kernel: Tensor, kept: Any, upstream: Any
+) -> tuple[Tensor, ...]:
+    (outputs, of_gates, through), (d_outputs, dh), units = kept, upstream, h.shape[-1]
+
+    def step(gradients: Any, here: Any) -> Any:
+        (dh,), (d_output, of_gates, through) = gradients, here
+        dh = dh + d_output
+        d_gates = tf.concat([dh] * 4, -1) * of_gates  # of z, r, the recurrent product, the candidate
+        before = tf.matmul(d_gates[:, : 3 * units], recurrent_kernel, transpose_b=True)
+        return [before + dh * through], [d_gates]
+
+    xs = [_swapped(d_outputs), of_gates, through]
+    (dh,), (d_gates,) = _loop(step, [dh], xs, [4 * units], reverse=True)
+    of_product = d_gates[..., : 3 * units]
+    of_input = tf.concat([d_gates[..., : 2 * units], d_gates[..., 3 * units :]], -1)
+    d_kernel = tf.matmul(_rows(_swapped(x)), _rows(of_input), transpose_a=True)
+    d_recurrent = tf.matmul(_rows(_before(h, outputs)), _rows(of_product), transpose_a=True)
+    d_bias = tf.stack([tf.reduce_sum(of_input, [0, 1]), tf.reduce_sum(of_product, [0, 1])])
+    return _swapped(_product(of_input, tf.transpose(kernel))), dh, d_kernel, d_recurrent, d_bias
+
+
+def gru(
+    x: Tensor,
+    h: Tensor,
+    kernel: Tensor,
+    recurrent_kernel: Tensor,
+    bias: Tensor | None,
+    mask: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    if bias is None:
+        bias = tf.zeros([2, kernel.shape[-1]], kernel.dtype)
+
+    @tf.custom_gradient
+    def run(*inputs: Tensor) -> Any:
+        inputs = [tf.stop_gradient(i) for i in inputs]
+        x, h, kernel, recurrent_kernel, _ = inputs
+        outputs, last, *kept = _gru_forward(*inputs, mask)
+
+        def gradient(*upstream: Tensor) -> Any:
+            return _gru_backward(x, h, kernel, recurrent_kernel, kept, upstream)
+
+        return (outputs, last), gradient
+
+    return run(x, h, kernel, recurrent_kernel, bias)
+
+
+NATIVES: dict[str, Callable[..., Any]] = {
+    "_lstm": lstm,
+    "_masked_lstm": lstm,
+    "_gru": gru,
+    "_masked_gru": gru,
+}
