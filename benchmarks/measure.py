@@ -38,7 +38,6 @@ def library(name: str, engine: str) -> Any:
 
 def timed(action: Action, times: int) -> float:
     """Seconds for one of so many."""
-    gc.collect()
     began = CLOCK()
     action(times)
     return (CLOCK() - began) / times
@@ -83,6 +82,7 @@ class Competition:
         """Seconds of one time, by competitor and round."""
         found: dict[str, list[float]] = {name: [] for name in self.ready}
         for _ in range(rounds):
+            gc.collect()
             for name, (action, times) in self.ready.items():
                 found[name].append(timed(action, times))
         return found
@@ -157,6 +157,11 @@ def _repeated(function: Callable[..., Any], *arguments: Any) -> Action:
     return lambda times: timeit.timeit(lambda: function(*arguments), number=times)
 
 
+def _short(rounds: int, seconds: float) -> tuple[int, float]:
+    """Many short samples, whose fastest counts: what disturbs such calls only adds to them."""
+    return 5 * rounds, seconds / 20
+
+
 def op_calls(engine: str, rounds: int, seconds: float) -> dict[str, dict[str, Any]]:
     """Seconds of an eager call on (8, 8) tensors, ours, Keras's and the engine's own, by op."""
     ours, theirs = library("triceras", engine), library("keras", engine)
@@ -170,7 +175,7 @@ def op_calls(engine: str, rounds: int, seconds: float) -> dict[str, dict[str, An
             "keras": getattr(theirs.ops, name),
         }
         makes = {who: partial(_repeated, f, *arguments.get(name, (x, x))) for who, f in functions.items()}
-        found[name] = race(makes, 3 * rounds, seconds / 5)
+        found[name] = race(makes, *_short(rounds, seconds))
     return found
 
 
@@ -189,8 +194,7 @@ def model_calls(engine: str, rounds: int, seconds: float) -> dict[str, dict[str,
     return {
         str(depth): race(
             {who: partial(stack, who, depth) for who in ("triceras", "native", "keras")},
-            3 * rounds,
-            seconds / 5,
+            *_short(rounds, seconds),
         )
         for depth in (3, 20)
     }

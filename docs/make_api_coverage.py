@@ -37,6 +37,9 @@ LACKING: dict[str, tuple[tuple[str, ...], str]] = {
     "layers.Rescaling.from_config": (("custom_objects",), "no value of the layer can be a custom object"),
     "*optimizers.*.build": (("var_list",), "it is `variables`, as in the base class"),
     "mixed_precision.*.build": (("var_list",), "it is `variables`, as in the base class"),
+    "layers.RNN.compute_mask": (("_", "mask"), "they are `inputs, previous_mask`, as in the base class"),
+    "layers.Bidirectional.compute_mask": (("_", "mask"), "they are `inputs, previous_mask`, as in the base class"),
+    "layers.SimpleRNNCell.call": (("sequence",), "it is `inputs`, as in the other cells"),
     "optimizers.Adadelta.update_step": (("grad",), "it is `gradient`, as in the base class"),
     "optimizers.Muon.transpose_last_axis": (("X",), "it is `x`"),
 }
@@ -46,7 +49,7 @@ DIFFERENCES = """\
   as a statement or as a context manager, and several work side by side. `KERAS_BACKEND` is honoured after
   `TRICERAS_BACKEND`. NumPy is an engine for inference.
 - **One training step.** A custom `train_step(self, data)` is written once, with `value_and_grad`, for all
-  engines; the reference has another signature on each.
+  engines; the reference's form for each engine runs too.
 - **No code in files.** Loading never executes or imports anything that a file names; `safe_mode=False`
   changes nothing. A `Lambda` layer is saved only if its function has a registered name.
 - **Weights load strictly.** A missing, unexpected or misshaped weight is an error that lists all of them.
@@ -54,8 +57,8 @@ DIFFERENCES = """\
 - **Progress** is one live line on a terminal, one plain line an epoch elsewhere.
 - **Initial weights** come from NumPy's Philox generator, the same on every engine for the same seed, so they
   differ from the reference's for that seed.
-- **Names of our own:** `use_engine`, `value_and_grad`, `ops.min_pool`, the `MinPooling` layers,
-  `datasets.digits`."""
+- **Names of our own:** `use_engine`, `value_and_grad`, `Model.to`, `verify` and `report`, `fit(engine=...)`,
+  `ops.min_pool`, the `MinPooling` layers, `datasets.digits`."""
 
 
 def found(path: str) -> Any:

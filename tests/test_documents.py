@@ -33,7 +33,7 @@ def test_readme(elsewhere: None, capsys: pytest.CaptureFixture[str]) -> None:
     for block in blocks:
         exec(compile(block, "README.md", "exec"), variables)
     assert variables["accuracy"] > 0.85  # type: ignore[operator]
-    assert re.search(r"Test accuracy: \d+\.\d%\n\[[\d ]{9}\]\n$", capsys.readouterr().out)
+    assert re.search(r"Test accuracy: \d+\.\d%\n\[[\d ]{9}\]\ntorch\n$", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

@@ -25,7 +25,13 @@ def _engine() -> Iterator[None]:
 
 def make() -> keras.Model:
     return keras.Sequential(
-        [keras.Input((4,)), layers.Dense(8), layers.BatchNormalization(), layers.Dropout(0.1), layers.Dense(1)]
+        [
+            keras.Input((4,)),
+            layers.Dense(8),
+            layers.BatchNormalization(),
+            layers.Dropout(0.1),
+            layers.Dense(1),
+        ]
     )
 
 
@@ -115,7 +121,8 @@ def test_transformations_of_a_call() -> None:
     assert np.allclose(jax.vmap(lambda x: model(x[None])[0])(X), expected, atol=1e-5)
     assert jax.eval_shape(model, jax.ShapeDtypeStruct((3, 4), "float32")).shape == (3, 1)
     each = jax.vmap(
-        jax.grad(lambda w, x, y: jnp.mean((model.stateless_call(w, other, x[None])[0] - y) ** 2)), (None, 0, 0)
+        jax.grad(lambda w, x, y: jnp.mean((model.stateless_call(w, other, x[None])[0] - y) ** 2)),
+        (None, 0, 0),
     )(weights, X, Y)
     assert [g.shape for g in each] == [(16, *w.shape) for w in weights]
 

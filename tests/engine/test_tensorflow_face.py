@@ -32,7 +32,13 @@ def _engine() -> Iterator[None]:
 
 def make() -> keras.Model:
     return keras.Sequential(
-        [keras.Input((4,)), layers.Dense(8), layers.BatchNormalization(), layers.Dropout(0.1), layers.Dense(1)]
+        [
+            keras.Input((4,)),
+            layers.Dense(8),
+            layers.BatchNormalization(),
+            layers.Dropout(0.1),
+            layers.Dense(1),
+        ]
     )
 
 

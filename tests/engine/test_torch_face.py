@@ -47,7 +47,10 @@ class Net(torch.nn.Module):
 
 
 X = torch.from_numpy(np.random.default_rng(0).normal(size=(32, 4)).astype("float32"))
-PARAMETERS = ["dense.kernel", "dense.bias", "batch_normalization.gamma", "batch_normalization.beta", "dense_1.kernel", "dense_1.bias"]  # fmt: skip
+PARAMETERS = [
+    *("dense.kernel", "dense.bias", "batch_normalization.gamma", "batch_normalization.beta"),
+    *("dense_1.kernel", "dense_1.bias"),
+]
 STATISTICS = ["batch_normalization.moving_mean", "batch_normalization.moving_variance"]
 
 
@@ -59,7 +62,9 @@ def test_what_isinstance_says() -> None:
     model = make()
     assert isinstance(model, torch.nn.Module) and isinstance(model.layers[0], torch.nn.Module)
     assert isinstance(model, keras.Sequential) and type(model) is keras.Sequential
-    assert model.__class__.__name__ == "Sequential" and type(model.__class__(name="again")) is keras.Sequential
+    assert (
+        model.__class__.__name__ == "Sequential" and type(model.__class__(name="again")) is keras.Sequential
+    )
     assert not isinstance(model.layers[0].kernel, torch.nn.Module)
     with keras.use_engine("numpy"):
         other = make()
@@ -72,6 +77,9 @@ def test_names_are_the_same_in_every_instance() -> None:
         assert [name for name, _ in model.named_parameters()] == PARAMETERS
         assert sorted(model.state_dict()) == sorted(PARAMETERS + STATISTICS)
         assert [name for name, _ in model.named_buffers()] == [*STATISTICS, "dropout.random_state"]
+
+    named = keras.Sequential([keras.Input((4,)), layers.Dense(2, name="head"), layers.Dense(2)])
+    assert list(named.state_dict()) == ["head.kernel", "head.bias", "dense.kernel", "dense.bias"]
 
     class Held(keras.Model):
         def __init__(self) -> None:
@@ -87,7 +95,8 @@ def test_names_are_the_same_in_every_instance() -> None:
 
     held = Held()
     held(X)
-    assert [n for n, _ in held.named_parameters()] == ["scale", "first.kernel", "first.bias", "blocks_0.kernel", "blocks_0.bias", "blocks_2.kernel", "blocks_2.bias"]  # fmt: skip
+    parts = [f"{part}.{name}" for part in ("first", "blocks_0", "blocks_2") for name in ("kernel", "bias")]
+    assert [n for n, _ in held.named_parameters()] == ["scale", *parts]
     assert held.get_submodule("blocks_2") is held.blocks[2]
 
 
@@ -157,7 +166,7 @@ def test_copies_and_files() -> None:
         assert str(twin.load_state_dict(torch.load(file), assign=assign)).startswith("<All keys matched")
         assert same(twin(X), expected) and isinstance(twin.body.layers[0].kernel, keras.Variable)
         file.seek(0)
-    with pytest.raises(RuntimeError, match="size mismatch for dense.kernel"):
+    with pytest.raises(RuntimeError, match=r"size mismatch for dense\.kernel"):
         make().load_state_dict({**make().state_dict(), "dense.kernel": torch.zeros(2, 2)})
     assert same(pickle.loads(pickle.dumps(net))(X), expected)
 

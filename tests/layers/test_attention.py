@@ -79,7 +79,7 @@ def test_masks_are_the_reference_s(
             layer.build(QUERY.shape, VALUE.shape)
             fill(layer)
         told = dict(given)
-        if name == "MultiHeadAttention" and "query_mask" in told:  # which the reference ignores if it is given
+        if name == "MultiHeadAttention" and "query_mask" in told:  # which the reference ignores
             told["attention_mask"] = np.repeat(told.pop("query_mask")[:, :, None], 6, axis=2)
         for scores in (False, True):
             found = ours(QUERY, VALUE, return_attention_scores=scores, **given)

@@ -74,12 +74,19 @@ def test_torch_module(tmp_path: Path) -> None:
         module = make()
         layer = layers.TorchModuleWrapper(module, name="inner")
         assert layer.built and layer.compute_output_shape((None, 4)) == (None, 8)
-        assert [v.name for v in layer.weights] == ["0.weight", "0.bias", "1.weight", "1.bias", "1.running_mean", "1.running_var", "1.num_batches_tracked"]  # fmt: skip
+        parts = ["0.weight", "0.bias", "1.weight", "1.bias"]
+        parts += ["1.running_mean", "1.running_var", "1.num_batches_tracked"]
+        assert [v.name for v in layer.weights] == parts
         assert [p.shape for p in layer.parameters()] == [p.shape for p in module.parameters()]
         model = model_of(layer)
         assert module[1].num_batches_tracked == 0  # shapes were found without a real call
         assert "inner.module.0.weight" in dict(model.named_parameters())
-        check(model, {"inner": make()}, tmp_path, "Files hold no code, so the module of TorchModuleWrapper 'inner'")
+        check(
+            model,
+            {"inner": make()},
+            tmp_path,
+            "Files hold no code, so the module of TorchModuleWrapper 'inner'",
+        )
         assert module[1].num_batches_tracked == 10
         for name, tensor in module.state_dict().items():
             assert np.array_equal(tensor, layer._hosted[name].numpy())
@@ -147,9 +154,8 @@ def test_jax_function(tmp_path: Path) -> None:
     with keras.use_engine("jax"):
         layer = layers.JaxLayer(dense, first_values, seed=1, name="inner")
         model = model_of(layer)
-        assert [v.path for v in layer.weights] == [
-            f"sequential/inner/{name}" for name in ("params_b_0", "params_w", "state_calls")
-        ] or layer.weights[0].path.endswith("/inner/params_b_0")
+        assert [v.name for v in layer.weights] == ["params_b_0", "params_w", "state_calls"]
+        assert layer.weights[0].path.endswith("/inner/params_b_0")
         assert layer.params["w"].trainable and not layer.state["calls"].trainable
         again = layers.JaxLayer(dense, first_values, seed=1)
         again.build((None, 4))
@@ -255,7 +261,12 @@ def test_saved_model(saved: str, tmp_path: Path) -> None:
         layer = layers.TFSMLayer(saved, name="inner")
         assert [v.path for v in layer.trainable_weights] == ["inner/w"]
         assert layer.get_config()["filepath"] == saved
-        check(model_of(layer), {"inner": saved}, tmp_path, "Files hold no code, so the filepath of TFSMLayer 'inner'")
+        check(
+            model_of(layer),
+            {"inner": saved},
+            tmp_path,
+            "Files hold no code, so the filepath of TFSMLayer 'inner'",
+        )
         assert not layers.TFSMLayer(saved, trainable=False).trainable_weights
 
 

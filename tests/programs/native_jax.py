@@ -1,4 +1,4 @@
-"""JAX programs with models inside: custom steps and loops without side effects, functions of JAX within a model."""
+"""JAX programs with models inside: steps and loops without side effects, functions of JAX within a model."""
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,9 @@ def classifier(kind=keras.Model):
 
 
 class CustomModel(keras.Model):
-    def loss_and_updates(self, trainable_variables, non_trainable_variables, x, y, sample_weight, training=False):
+    def loss_and_updates(
+        self, trainable_variables, non_trainable_variables, x, y, sample_weight, training=False
+    ):
         y_pred, non_trainable_variables = self.stateless_call(
             trainable_variables, non_trainable_variables, x, training=training
         )
@@ -98,7 +100,9 @@ grad_fn = jax.value_and_grad(compute_loss_and_updates, has_aux=True)
 def train_step(state, data):
     trainable_variables, non_trainable_variables, optimizer_variables, metric_variables = state
     x, y = data
-    (loss, (y_pred, non_trainable_variables)), grads = grad_fn(trainable_variables, non_trainable_variables, x, y)
+    (loss, (y_pred, non_trainable_variables)), grads = grad_fn(
+        trainable_variables, non_trainable_variables, x, y
+    )
     trainable_variables, optimizer_variables = optimizer.stateless_apply(
         optimizer_variables, grads, trainable_variables
     )
@@ -124,7 +128,10 @@ for _ in range(5):
         loss, state = train_step(state, (x_train[rows], y_train[rows]))
     scratch_accuracy = float(train_accuracy.stateless_result(state[3]))
 logits = eval_step(state, x_train)
-for variables, values in ((scratch.trainable_variables, state[0]), (scratch.non_trainable_variables, state[1])):
+for variables, values in (
+    (scratch.trainable_variables, state[0]),
+    (scratch.non_trainable_variables, state[1]),
+):
     for variable, value in zip(variables, values):
         variable.assign(value)
 attached_difference = float(np.abs(scratch.predict(x_train, verbose=0) - logits).max())

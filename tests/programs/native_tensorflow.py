@@ -1,4 +1,4 @@
-"""TensorFlow programs with models inside: custom steps, GAN, loops from scratch, modules, checkpoints, SavedModels."""
+"""TensorFlow programs with models inside: steps, a GAN, a loop from scratch, modules, files of TensorFlow."""
 
 import numpy as np
 import tensorflow as tf
@@ -102,7 +102,9 @@ gan = GAN(
     latent=4,
 )
 gan.compile(
-    keras.optimizers.Adam(3e-3), keras.optimizers.Adam(3e-3), keras.losses.BinaryCrossentropy(from_logits=True)
+    keras.optimizers.Adam(3e-3),
+    keras.optimizers.Adam(3e-3),
+    keras.losses.BinaryCrossentropy(from_logits=True),
 )
 gan_history = gan.fit(x_train, epochs=2, verbose=0).history
 
@@ -177,6 +179,8 @@ restored_difference = float(tf.reduce_max(tf.abs(before - net(x_train))))
 # --- and a SavedModel within a model --------------------------------------------------------------
 
 inner = layers.TFSMLayer("net", call_endpoint="serving_default")
-hybrid = keras.Sequential([keras.Input((16,)), layers.TFSMLayer("net", call_endpoint="__call__"), layers.Dense(2)])
+hybrid = keras.Sequential(
+    [keras.Input((16,)), layers.TFSMLayer("net", call_endpoint="__call__"), layers.Dense(2)]
+)
 hybrid.compile(keras.optimizers.Adam(0.01), loss_fn, metrics=["accuracy"])
 hybrid_history = hybrid.fit(x_train, y_train, epochs=5, verbose=0).history

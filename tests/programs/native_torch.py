@@ -1,4 +1,4 @@
-"""PyTorch programs with models inside: custom steps, GAN, loops from scratch, a module around a model and one within."""
+"""PyTorch programs with models inside: steps, a GAN, a loop from scratch, modules around and within models."""
 
 import numpy as np
 import torch
@@ -111,7 +111,9 @@ gan = GAN(
     latent=4,
 )
 gan.compile(
-    keras.optimizers.Adam(3e-3), keras.optimizers.Adam(3e-3), keras.losses.BinaryCrossentropy(from_logits=True)
+    keras.optimizers.Adam(3e-3),
+    keras.optimizers.Adam(3e-3),
+    keras.losses.BinaryCrossentropy(from_logits=True),
 )
 gan_history = gan.fit(x_train, epochs=2, verbose=0).history
 

@@ -54,7 +54,9 @@ def test_tensorflow(run: Any) -> None:
     found = run("tensorflow")
     check(found)
     assert set(found["gan_history"]) == {"d_loss", "g_loss"}
-    assert found["predictions"].shape == (256, 2) and found["train_step"].experimental_get_tracing_count() <= 2
+    assert (
+        found["predictions"].shape == (256, 2) and found["train_step"].experimental_get_tracing_count() <= 2
+    )
     assert found["net_accuracy"] > 0.8 and len(found["net"].trainable_variables) == 7
     assert found["reloaded_difference"] == found["restored_difference"] == 0
 

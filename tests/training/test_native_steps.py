@@ -256,7 +256,12 @@ def test_our_step_in_jit() -> None:
 
         model, twin = make(keras.Model), make(keras.Model)
         fit(model), fit(twin)
-        groups = (model.trainable_variables, model.non_trainable_variables, model.optimizer.variables, model.metrics_variables)
+        groups = (
+            model.trainable_variables,
+            model.non_trainable_variables,
+            model.optimizer.variables,
+            model.metrics_variables,
+        )
         before = model.get_weights()
         logs, state = jax.jit(model.train_step)(groups, (X[:32], Y[:32]))
         assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from triceras.core.scope import to_snake_case
@@ -26,7 +27,8 @@ def dressed(kind: type, base: type) -> type:
 def children(layer: Any) -> dict[str, Any]:
     """The layers directly inside a layer, by names that are the same in every process.
 
-    A name is the attribute's, with a number for what a list holds; in the private lists of models it is the class's.
+    A name is the attribute's, with a number for what a list holds; in the private lists of models it is the
+    layer's if it was given one, else the class's.
     """
     found: dict[str, Any] = {}
     seen: set[int] = set()
@@ -35,7 +37,7 @@ def children(layer: Any) -> dict[str, Any]:
         if hasattr(value, "_flatten_layers"):
             if id(value) not in seen:
                 seen.add(id(value))
-                found[free(name or to_snake_case(type(value).__name__), found)] = value
+                found[free(name or _own_name(value), found)] = value
         elif isinstance(value, (list, tuple, set, dict)):
             for key, item in value.items() if isinstance(value, dict) else enumerate(value):
                 search(name and f"{name}_{key}", item)
@@ -43,6 +45,11 @@ def children(layer: Any) -> dict[str, Any]:
     for name, value in layer._tracked():
         search("" if name.startswith("_") else name, value)
     return found
+
+
+def _own_name(layer: Any) -> str:
+    automatic = to_snake_case(type(layer).__name__)
+    return automatic if re.fullmatch(rf"{automatic}(_\d+)?", layer.name) else layer.name
 
 
 def weights(layer: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from triceras import ops
 from triceras.core import tree
-from triceras.core.errors import ArgumentError, EngineError, StateError, shown
+from triceras.core.errors import ArgumentError, EngineError, shown
 from triceras.core.registry import export
 from triceras.core.spec import KerasTensor
 from triceras.layers.base import Layer
@@ -28,8 +28,8 @@ class Native(Layer):
         super().__init__(**kwargs)
         if self.engine != self.runs_on:
             raise EngineError(
-                f"{type(self).__name__} holds code for the engine {self.runs_on!r} and can't be made on {self.engine!r}. "
-                f"Call triceras.use_engine({self.runs_on!r}) before."
+                f"{type(self).__name__} holds code for the engine {self.runs_on!r} and can't be made on "
+                f"{self.engine!r}. Call triceras.use_engine({self.runs_on!r}) before."
             )
         self._hosted: dict[str, Variable] = {}
 
@@ -58,7 +58,8 @@ class Native(Layer):
     def load_own_variables(self, store: Any) -> None:
         if set(store.keys()) != set(self._hosted):
             raise ArgumentError(
-                f"Layer {self.path!r} has the weights {sorted(self._hosted)}. The file holds {sorted(store.keys())}."
+                f"Layer {self.path!r} has the weights {sorted(self._hosted)}. "
+                f"The file holds {sorted(store.keys())}."
             )
         for name, variable in self._hosted.items():
             variable.assign(store[name])
@@ -66,7 +67,11 @@ class Native(Layer):
     def get_config(self) -> dict[str, Any]:
         from triceras.saving.objects import serialize_keras_object
 
-        return {"name": self.name, "trainable": self.trainable, "dtype": serialize_keras_object(self.dtype_policy)}
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": serialize_keras_object(self.dtype_policy),
+        }
 
 
 def _given(cls: type, config: dict[str, Any], key: str, custom_objects: dict[str, Any] | None) -> Any:
@@ -83,8 +88,9 @@ def _given(cls: type, config: dict[str, Any], key: str, custom_objects: dict[str
         if found is not None:
             return found() if inspect.isclass(found) else found
     raise ArgumentError(
-        f"Files hold no code, so the {key} of {cls.__name__} {shown(config.get('name'))} has to come from you: load with "
-        f"custom_objects={{{names[0] if names else key!r}: ...}}, or build the model in code and load its weights."
+        f"Files hold no code, so the {key} of {cls.__name__} {shown(config.get('name'))} has to come from you. "
+        f"Load with custom_objects={{{names[0] if names else key!r}: ...}}, or build the model in code and "
+        "load its weights."
     )
 
 
@@ -92,8 +98,8 @@ def _given(cls: type, config: dict[str, Any], key: str, custom_objects: dict[str
 class TorchModuleWrapper(Native):
     """Makes a layer of a `torch.nn.Module`, with which it shares its parameters and buffers.
 
-    A layer also wraps modules that are set as its attributes. Files keep the weights by their names in the module, but
-    no code: to load a model, give the module as `custom_objects={name of the layer: module}`.
+    A layer also wraps modules that are set as its attributes. Files keep the weights by their names in the
+    module, but no code: to load a model, give the module as `custom_objects={name of the layer: module}`.
 
     Args:
         module: a module; a lazy one must have been called once.
@@ -128,23 +134,31 @@ class TorchModuleWrapper(Native):
         return self.module.parameters(recurse=recurse)
 
     def call(self, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
-        """The module's result, computed in training mode or not; by default, in the mode in which the module is."""
+        """The module's result, in training mode or not; by default, in the mode in which the module is."""
         return self._guest.run(self._hosted, *args, training=training, **kwargs)
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
         if self.output_shape is None:
             return super().compute_output_spec(*args, **kwargs)
-        return tree.map_shape_structure(lambda shape: KerasTensor(shape, self.compute_dtype), self.output_shape)
+        return tree.map_shape_structure(
+            lambda shape: KerasTensor(shape, self.compute_dtype), self.output_shape
+        )
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return super().compute_output_shape(input_shape) if self.output_shape is None else self.output_shape
 
     def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"module": type(self.module).__name__, "output_shape": self.output_shape}
+        return super().get_config() | {
+            "module": type(self.module).__name__,
+            "output_shape": self.output_shape,
+        }
 
     @classmethod
     def from_config(
-        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None, safe_mode: bool | None = None
+        cls,
+        config: dict[str, Any],
+        custom_objects: dict[str, Any] | None = None,
+        safe_mode: bool | None = None,
     ) -> TorchModuleWrapper:
         """Make a layer from what `get_config` returned, and the module from `custom_objects`."""
         return cls(**config | {"module": _given(cls, config, "module", custom_objects)})
@@ -155,10 +169,10 @@ class JaxLayer(Native):
     """Makes a layer of a pure function of JAX.
 
     Args:
-        call_fn: a function of some of `params`, `state`, `rng`, `inputs` and `training`, by these names. It returns the
-            outputs, and the new state too if it takes one.
-        init_fn: a function of some of `rng`, `inputs` and `training` that returns the first parameters, and the first
-            state too if `call_fn` takes one.
+        call_fn: a function of some of `params`, `state`, `rng`, `inputs` and `training`, by these names. It
+            returns the outputs, and the new state too if it takes one.
+        init_fn: a function of some of `rng`, `inputs` and `training` that returns the first parameters, and
+            the first state too if `call_fn` takes one.
         params: a tree of arrays, instead of those that `init_fn` makes.
         state: the same for the state.
         seed: for `rng`.
@@ -189,8 +203,12 @@ class JaxLayer(Native):
         super().__init__(**kwargs)
         self.call_fn, self.init_fn = call_fn, init_fn
         self.native_serialization_platforms = native_serialization_platforms
-        self._takes = _arguments("call_fn", call_fn, ("params", "state", "rng", "inputs", "training"), "inputs")
-        self._first_takes = () if init_fn is None else _arguments("init_fn", init_fn, ("rng", "inputs", "training"))
+        self._takes = _arguments(
+            "call_fn", call_fn, ("params", "state", "rng", "inputs", "training"), "inputs"
+        )
+        self._first_takes = (
+            () if init_fn is None else _arguments("init_fn", init_fn, ("rng", "inputs", "training"))
+        )
         self._has = tuple(what for what in ("params", "state") if what in self._takes)
         given = {"params": params, "state": state}
         unknown = [what for what in given if given[what] is not None and what not in self._has]
@@ -198,7 +216,9 @@ class JaxLayer(Native):
         if unknown:
             raise ArgumentError(f"`{unknown[0]}` is given, and `call_fn` takes none.")
         if missing and init_fn is None:
-            raise ArgumentError(f"`call_fn` takes `{missing[0]}`: give its first value, or an `init_fn` that makes it.")
+            raise ArgumentError(
+                f"`call_fn` takes `{missing[0]}`: give its first value, or an `init_fn` that makes it."
+            )
         self.seed_generator = SeedGenerator(seed) if "rng" in (*self._takes, *self._first_takes) else None
         self._first_key = None if self.seed_generator is None else self.seed_generator.state.numpy()
         if self.seed_generator is not None:
@@ -235,7 +255,8 @@ class JaxLayer(Native):
             made = self.init_fn(**{name: given[name] for name in self._first_takes})
             values = dict(zip(self._has, made if len(self._has) == 2 else (made,), strict=True))
             return tuple(
-                values.get(what) if self._values[what] is None else self._values[what] for what in ("params", "state")
+                values.get(what) if self._values[what] is None else self._values[what]
+                for what in ("params", "state")
             )
 
         self._host("function", self.call_fn, first)
@@ -259,7 +280,9 @@ class JaxLayer(Native):
         )
 
 
-def _arguments(what: str, function: Callable[..., Any], known: tuple[str, ...], *needed: str) -> tuple[str, ...]:
+def _arguments(
+    what: str, function: Callable[..., Any], known: tuple[str, ...], *needed: str
+) -> tuple[str, ...]:
     """Names of a function's arguments.
 
     Raises:
@@ -271,8 +294,8 @@ def _arguments(what: str, function: Callable[..., Any], known: tuple[str, ...], 
     wrong = [p.name for p in parameters if p.kind not in plain] + [n for n in names if n not in known]
     if wrong or not set(needed) <= set(names):
         raise ArgumentError(
-            f"`{what}` may take {', '.join(known)}, by these names{f', and must take {needed[0]}' if needed else ''}. "
-            f"It takes: {inspect.signature(function)}"
+            f"`{what}` may take {', '.join(known)}, by these names"
+            f"{f', and must take {needed[0]}' if needed else ''}. It takes: {inspect.signature(function)}"
         )
     return names
 
@@ -281,8 +304,9 @@ def _arguments(what: str, function: Callable[..., Any], known: tuple[str, ...], 
 class FlaxLayer(JaxLayer):
     """Makes a layer of a `flax.linen.Module`.
 
-    Parameters are trained; other collections (such as the statistics of batch normalization) are state. Files keep the
-    weights, but no code: to load a model, give the module as `custom_objects={name of the layer: module}`.
+    Parameters are trained; other collections (such as the statistics of batch normalization) are state. Files
+    keep the weights, but no code: to load a model, give the module as
+    `custom_objects={name of the layer: module}`.
 
     Args:
         module: its `__call__` takes the inputs, and `training` if training differs from inference.
@@ -299,20 +323,18 @@ class FlaxLayer(JaxLayer):
     (1, 2)
     """
 
-    def __init__(self, module: Any, method: Any = None, variables: dict[str, Any] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, module: Any, method: Any = None, variables: dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:
         self.module, self.method = module, method
         body = getattr(type(module), method) if isinstance(method, str) else method or type(module).__call__
         trains = "training" in inspect.signature(body).parameters
 
-        def collections(params: Any, state: Any) -> dict[str, Any]:
-            return ({} if params is None else {"params": params}) | (state or {})
-
         def call_fn(params: Any, state: Any, rng: Any, inputs: Any, training: bool) -> tuple[Any, Any]:
             told = {"training": training} if trains else {}
-            result = module.apply(
-                collections(params, state), inputs, rngs={"params": rng, "dropout": rng}, method=method, mutable=list(state), **told
-            )
-            return result if state else (result[0], state)
+            rngs = {"params": rng, "dropout": rng}
+            variables = {"params": params, **state}
+            return module.apply(variables, inputs, rngs=rngs, method=method, mutable=list(state), **told)
 
         def init_fn(rng: Any, inputs: Any, training: bool) -> tuple[Any, Any]:
             told = {"training": training} if trains else {}
@@ -324,8 +346,8 @@ class FlaxLayer(JaxLayer):
     def get_config(self) -> dict[str, Any]:
         if self.method is not None and not isinstance(self.method, str):
             raise ArgumentError(
-                f"Layer {self.path!r} can't be saved with a function as its `method`, for files hold no code. Make it a "
-                "method of the module and give its name."
+                f"Layer {self.path!r} can't be saved with a function as `method`, for files hold no code. "
+                "Make it a method of the module and give its name."
             )
         return Native.get_config(self) | {"module": type(self.module).__name__, "method": self.method}
 
@@ -345,8 +367,8 @@ def _split(variables: Any) -> tuple[Any, Any]:
 class TFSMLayer(Native):
     """Makes a layer of a SavedModel of TensorFlow.
 
-    Its variables are the layer's weights. It can't be made from a config alone, for a file doesn't decide which graphs
-    are loaded: give `custom_objects={name of the layer: path or layer}`.
+    Its variables are the layer's weights. It can't be made from a config alone, for a file doesn't decide which
+    graphs are loaded: give `custom_objects={name of the layer: path or layer}`.
 
     Args:
         filepath: folder of the SavedModel.
@@ -363,7 +385,8 @@ class TFSMLayer(Native):
     >>> import tempfile, tensorflow as tf
     >>> with triceras.use_engine("tensorflow"), tempfile.TemporaryDirectory() as folder:
     ...     module = tf.Module()
-    ...     module.serve = tf.function(lambda x: 2.0 * x, input_signature=[tf.TensorSpec((None,), tf.float32)])
+    ...     inputs = tf.TensorSpec((None,), tf.float32)
+    ...     module.serve = tf.function(lambda x: 2.0 * x, input_signature=[inputs])
     ...     tf.saved_model.save(module, folder)
     ...     TFSMLayer(folder)(np.array([1.0, 2.0])).numpy().tolist()
     [2.0, 4.0]
@@ -395,9 +418,12 @@ class TFSMLayer(Native):
 
     @classmethod
     def from_config(
-        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None, safe_mode: bool | None = None
+        cls,
+        config: dict[str, Any],
+        custom_objects: dict[str, Any] | None = None,
+        safe_mode: bool | None = None,
     ) -> TFSMLayer:
-        """Make a layer from what `get_config` returned, and the path or the whole layer from `custom_objects`."""
+        """Make a layer from what `get_config` returned; the path or the layer comes from `custom_objects`."""
         found = _given(cls, {k: v for k, v in config.items() if k != "filepath"}, "filepath", custom_objects)
         return found if isinstance(found, cls) else cls(**config | {"filepath": found})
 

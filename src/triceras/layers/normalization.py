@@ -491,7 +491,7 @@ class SpectralNormalization(Wrapper):
             vector, kernel = self.normalized_weights()
             self.vector_u.assign(vector)
             self.kernel.assign(kernel)
-        return self.layer(inputs)
+        return ops.cast(self.layer(inputs), self.compute_dtype)
 
     def normalized_weights(self) -> tuple[Any, Any]:
         """The next estimate of the singular vector, and the weight divided by the singular value."""

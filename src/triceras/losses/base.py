@@ -203,7 +203,7 @@ def reduce_weighted(
     weight = apply_mask(sample_weight, mask, values, what, rescale=averaged)
     if weight is not None:
         values = values * weight
-    if reduction in (None, "none") or not values.shape:
+    if reduction in (None, "none") or len(values.shape) == 0:
         return values
     total = ops.sum(values)
     if reduction == "sum":

@@ -9,7 +9,7 @@ from typing import Any
 from triceras import dtype_policies, initializers, ops
 from triceras.core import config
 from triceras.core.capture import Configurable
-from triceras.core.errors import ArgumentError, ShapeError
+from triceras.core.errors import ShapeError
 from triceras.core.masks import get_mask
 from triceras.core.registry import export, path_of
 from triceras.core.scope import to_snake_case, unique_name

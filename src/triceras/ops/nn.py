@@ -452,8 +452,13 @@ def sparse_categorical_crossentropy(
             f"{axis}, here {expected}. Received: target of shape {tuple(target.shape)}, output of shape "
             f"{tuple(output.shape)}"
         )
-    chosen = one_hot(cast(target, "int32"), output.shape[place], place)
-    return -reduction.sum(multiply(chosen, _log_probabilities(output, from_logits, place)), axis=place)
+    return -_chosen(_wide(_log_probabilities(output, from_logits, place)), cast(target, "int32"), place)
+
+
+@op(at=())
+def _chosen(x: Kept, numbers: Kept, axis: int) -> Tensor:
+    """The elements of `x` at numbers along an axis, and 0 where a number is out of range."""
+    return reduction.sum(multiply(one_hot(numbers, x.shape[axis], axis, x.dtype), x), axis=axis)
 
 
 @public()

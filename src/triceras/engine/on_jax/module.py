@@ -18,8 +18,8 @@ class HostedFunction(Guest):
 
     Args:
         call: returns outputs, and the new state if there is a state.
-        first: makes the first parameters, trained where they are floats, and the first state; None for what the
-            function hasn't.
+        first: makes the first parameters, trained where they are floats, and the first state; None for what
+            the function hasn't.
     """
 
     shares = False
@@ -54,7 +54,9 @@ class HostedFunction(Guest):
         names, structure = self._trees["state"]
         leaves, found = jax.tree.flatten(state)
         if found != structure:
-            raise ArgumentError(f"`call_fn` must return its state in the form {structure}. It returned {found}.")
+            raise ArgumentError(
+                f"`call_fn` must return its state in the form {structure}. It returned {found}."
+            )
         for name, value in zip(names, leaves, strict=True):
             variables[name].assign(value)
         return result

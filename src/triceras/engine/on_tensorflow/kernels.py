@@ -62,8 +62,11 @@ def tensor(x: Any, dtype: tf.DType) -> tf.Tensor:
 
 def select(condition: tf.Tensor, x1: Any, x2: Any) -> tf.Tensor:
     """Elements of either; in graphs by the kernel for equal shapes, twice as fast, where that will do."""
-    shape = condition.shape
-    if tf.executing_eagerly() or not shape.is_fully_defined():
+    if tf.executing_eagerly():
+        return gen_math_ops.select_v2(condition, x1, x2)
+    shape, dtype = condition.shape, (x1 if hasattr(x1, "dtype") else x2).dtype
+    x1, x2 = tensor(x1, dtype), tensor(x2, dtype)
+    if not shape.is_fully_defined():
         return gen_math_ops.select_v2(condition, x1, x2)
     x1, x2 = (gen_array_ops.fill(integers(shape), x) if x.shape.rank == 0 else x for x in (x1, x2))
     run = gen_math_ops.select if x1.shape == x2.shape == shape else gen_math_ops.select_v2

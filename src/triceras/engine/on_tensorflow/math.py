@@ -170,7 +170,7 @@ def _index(kernel: Callable[..., Any], extreme: float) -> Callable[..., tf.Tenso
         if axis is None:
             x = gen_array_ops.reshape(x, integers((-1,)))
         if x.dtype.is_floating:
-            x = select(kernels.is_nan(x), tf.constant(extreme, x.dtype), x)
+            x = select(kernels.is_nan(x), extreme, x)
         place = kernel(x, axis or 0, tf.int32)
         if not keepdims:
             return place

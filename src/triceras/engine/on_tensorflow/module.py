@@ -1,4 +1,4 @@
-"""Layers where TensorFlow expects modules: trackable parts for checkpoints and SavedModels, and variables for tapes."""
+"""Layers where TensorFlow expects modules: parts for checkpoints and SavedModels, and variables for tapes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ autograph.CONVERSION_RULES = (autograph.DoNotConvert("triceras"), *autograph.CON
 
 
 def _children(layer: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
-    """What is saved with a layer, by name: variables, sublayers, and TensorFlow's own objects in attributes."""
+    """What is saved with a layer: variables, sublayers, and TensorFlow's own objects in attributes."""
     variables = faces.weights(layer) | faces.random_states(layer)
     found = {name: v.held for name, v in variables.items()} | faces.children(layer)
     kinds = (Trackable, tf.types.experimental.GenericFunction)
@@ -38,7 +38,10 @@ def _ignored(layer: Any) -> set[str]:
 
 
 VIEWS = {"_TF_MODULE_IGNORED_PROPERTIES": _ignored}
-METHODS = {"_trackable_children": _children, "_lookup_dependency": lambda layer, name, *_: _children(layer).get(name)}
+METHODS = {
+    "_trackable_children": _children,
+    "_lookup_dependency": lambda layer, name, *_: _children(layer).get(name),
+}
 
 
 def attribute(layer: Any, name: str) -> Any:
@@ -67,4 +70,6 @@ def teach(kind: type) -> None:
     kind._should_act_as_resource_variable = property(is_resource)  # type: ignore[attr-defined]
     probe = object.__new__(kind)
     probe.__class__ = tf.Variable
-    IsVariable(probe)  # `GradientTape.watch` asks this, and gives all objects of a type the answer of the first
+    IsVariable(
+        probe
+    )  # `GradientTape.watch` asks this, and gives all objects of a type the answer of the first

@@ -37,15 +37,19 @@ class HostedGraph(Guest):
             self.state[name] = variable, variable.trainable
 
     def __reduce__(self) -> Any:
-        return HostedGraph, self._made_with  # the graph is loaded anew, and gets the values of the copied variables
+        return (
+            HostedGraph,
+            self._made_with,
+        )  # the graph is loaded anew, and gets the values of the copied variables
 
     def _endpoint(self, name: str) -> Any:
         found = getattr(self._loaded, name, None) or self._loaded.signatures.get(name)
         if not callable(found):
-            there = [n for n in dir(self._loaded) if not n.startswith("_") and callable(getattr(self._loaded, n))]
-            raise ArgumentError(
-                f"The SavedModel has no endpoint {name!r}. It has: {sorted({*there, *self._loaded.signatures})}"
-            )
+            there = [
+                n for n in dir(self._loaded) if not n.startswith("_") and callable(getattr(self._loaded, n))
+            ]
+            there = sorted({*there, *self._loaded.signatures})
+            raise ArgumentError(f"The SavedModel has no endpoint {name!r}. It has: {there}")
         return found
 
     def run(self, variables: dict[str, Any], inputs: Any, *, training: bool = False, **kwargs: Any) -> Any:

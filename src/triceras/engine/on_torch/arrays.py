@@ -64,7 +64,11 @@ def from_numpy(array: np.ndarray, dtype: Any, data: bool = False) -> Tensor:
 
 def from_number(value: bool | int | float | complex, dtype: Any) -> Tensor:
     """A scalar on the device."""
-    return torch.full((), value, dtype=torch_dtype(type(value) if dtype is None else dtype), device=here.get())
+    target = torch_dtype(type(value) if dtype is None else dtype)
+    try:
+        return torch.full((), value, dtype=target, device=here.get())
+    except RuntimeError:
+        raise OverflowError(f"{value} is out of range for {standardize_dtype(target)}") from None
 
 
 def to_numpy(x: Tensor) -> np.ndarray:

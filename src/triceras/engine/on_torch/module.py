@@ -1,7 +1,7 @@
 """Layers where PyTorch expects modules, and modules inside layers.
 
-A layer shows what a `torch.nn.Module` keeps in its dicts as views of its own variables and sublayers; the methods are
-PyTorch's own, and work on these views.
+A layer shows what a `torch.nn.Module` keeps in its dicts as views of its own variables and sublayers; the
+methods are PyTorch's own, and work on these views.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class View(dict[str, Any]):
 
 def _refuse(layer: Any, name: str, *args: Any, **kwargs: Any) -> NoReturn:
     raise StateError(
-        f"Layer {layer.path!r} gets and loses its parts by the means of Triceras only, and {name!r} isn't one of them. "
+        f"Layer {layer.path!r} gets and loses its parts by the means of Triceras only, and {name!r} isn't one. "
         "Make weights by add_weight(), and set layers as attributes."
     )
 
@@ -56,11 +56,11 @@ def hold(variable: Any, value: torch.Tensor) -> None:
 
 
 def _weights(layer: Any, parameters: bool) -> dict[str, Any]:
-    """A layer's own variables that keep parameters, or the others; those of a module inside it are the module's."""
+    """A layer's own variables that keep parameters, or the others; a module inside shows its own itself."""
     if not layer.built and type(layer).build.__qualname__ not in ("Layer.build", "Model.build"):
         raise StateError(
-            f"Layer {layer.path!r} isn't built, so its parameters aren't known. Call it once on data, or call its "
-            "build(), before its parameters are asked for (by an optimizer, for example)."
+            f"Layer {layer.path!r} isn't built, so its parameters aren't known. Call it once on data, or "
+            "its build(), before its parameters are asked for (by an optimizer, for example)."
         )
     hosted = {id(v) for v in layer.__dict__.get("_hosted", {}).values()}
     found = faces.weights(layer) if parameters else faces.weights(layer) | faces.random_states(layer)
@@ -169,9 +169,11 @@ def attribute(layer: Any, name: str) -> Any:
 
 
 def _register(layer: Any, register: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Register a hook, which runs wherever the layer's `call` runs as Python: in a compiled step, while it is captured."""
+    """Register a hook. It runs where `call` runs as Python: for a compiled step, while it is captured."""
     if "_forward_hooks" not in layer.__dict__:
-        layer.__dict__.update({name: OrderedDict() if value is not None else None for name, value in KEPT.items()})
+        layer.__dict__.update(
+            {name: OrderedDict() if value is not None else None for name, value in KEPT.items()}
+        )
         layer.__dict__["forward"] = MethodType(type(layer).call, layer)
         layer.__dict__["call"] = partial(Module._call_impl, layer)
     return register(layer, *args, **kwargs)
@@ -199,7 +201,7 @@ def teach(kind: type) -> None:
 
 
 class HostedModule(Guest):
-    """A module in a layer. Its buffers become parameters without gradients: such tensors stay the same objects.
+    """A module in a layer. Its buffers become parameters without gradients, which stay the same objects.
 
     Raises:
         ArgumentTypeError: for anything but a module.
@@ -212,8 +214,8 @@ class HostedModule(Guest):
         for part in module.modules():
             if isinstance(part, LazyModuleMixin) and part.has_uninitialized_params():
                 raise StateError(
-                    f"The module {type(part).__name__} is lazy, and its parameters aren't made yet. Call the module "
-                    "once on a tensor before it goes into a layer."
+                    f"The module {type(part).__name__} is lazy, and its parameters aren't made yet. Call the "
+                    "module once on a tensor before it goes into a layer."
                 )
         self.module = module
         self.find_state()

@@ -147,6 +147,15 @@ def attention(
     return F.scaled_dot_product_attention(query, key, value, **options).transpose(1, 2)
 
 
+# -- others --------------------------------------------------------------------------------------------------
+
+
+def chosen(x: Tensor, numbers: Tensor, axis: int) -> Tensor:
+    inside = (numbers >= 0) & (numbers < x.shape[axis])
+    places = torch.where(inside, numbers, 0).to(torch.int64)
+    return torch.where(inside, x.gather(axis, places.unsqueeze(axis)).squeeze(axis), 0)
+
+
 # -- activations ---------------------------------------------------------------------------------------------
 
 
@@ -172,6 +181,7 @@ NATIVES: dict[str, Callable[..., Any]] = {
             attention,
         )
     },
+    "_chosen": chosen,
     "celu": F.celu,
     "elu": F.elu,
     "gelu": lambda x, approximate: F.gelu(x, approximate="tanh" if approximate else "none"),

@@ -17,28 +17,11 @@ from triceras.engine import selection
 from triceras.initializers import Initializer
 from triceras.layers import arguments, weights
 from triceras.layers.base import Layer
+from triceras.layers.wrapper import Enclosing
 from triceras.ops.recurrent import gru_step, lstm_step, project
-from triceras.saving.objects import CustomObjectScope, deserialize_keras_object
 
 # Dropout has one pattern for all steps: the running recurrent layer keeps those of its cells here.
 patterns: Local[dict[int, tuple[Any, Any]]] = Local("dropout_patterns", {})
-
-
-class Enclosing(Layer):
-    """Base of the layers that get layers as arguments and build them."""
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
-        """Make the layer, and those inside, from what `get_config` returned."""
-        with CustomObjectScope(custom_objects or {}):
-            return super().from_config(deserialize_keras_object(_unbuilt(config)))
-
-
-def _unbuilt(config: Any) -> Any:
-    """A config whose layers wait to be built by the one around them, as the paths of their weights say."""
-    if isinstance(config, dict):
-        return {k: _unbuilt(v) for k, v in config.items() if k != "build_config"}
-    return [_unbuilt(v) for v in config] if isinstance(config, list) else config
 
 
 class Cell(Layer):

@@ -11,7 +11,6 @@ from triceras.core.registry import export
 from triceras.core.spec import Shape
 from triceras.layers.base import Layer
 from triceras.layers.recurrent.base import OverTime
-from triceras.layers.recurrent.cells import Enclosing
 from triceras.layers.wrapper import Wrapper
 from triceras.saving.objects import CustomObjectScope, serialize_keras_object
 
@@ -172,7 +171,7 @@ def _copy(layer: Any, direction: str, **changes: Any) -> Any:
 
 
 @export("layers.TimeDistributed")
-class TimeDistributed(Enclosing, Wrapper):
+class TimeDistributed(Wrapper):
     """Applies a layer at each place in time of `(batch, time, ...)`, as if the places were further samples.
 
     Args:
