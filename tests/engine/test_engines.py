@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -142,3 +144,29 @@ def test_errors_of_engines_are_explained(engine, make) -> None:
     with pytest.raises(ValueError, match="Received: x1=float64") as caught:
         make()
     assert caught.value.__cause__ is not None
+
+
+ALONE = """
+import importlib, sys
+import numpy as np
+
+importlib.import_module(sys.argv[1])
+before = set(sys.modules)  # TensorFlow itself imports Keras, if it is installed, and that its backend
+import triceras as keras
+from triceras import layers
+
+keras.use_engine(sys.argv[1])
+model = keras.Sequential([layers.Input((4,)), layers.Dense(3, "softmax")])
+model.compile("sgd", "sparse_categorical_crossentropy")
+x, y = np.ones((8, 4), "float32"), np.zeros(8, int)
+if sys.argv[1] != "numpy":
+    model.fit(x, y, verbose=0)
+model.predict(x, verbose=0)
+print({"jax", "torch", "tensorflow"} & (set(sys.modules) - before))
+"""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_only_the_engine_in_use_is_loaded(name: str) -> None:
+    done = subprocess.run([sys.executable, "-c", ALONE, name], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -445,9 +445,9 @@ def matmul(x1: tf.Tensor, x2: tf.Tensor) -> tf.Tensor:
     if rank1 == rank2 == 2:
         return gen_math_ops.mat_mul(x1, x2)
     if rank1 is not None and rank1 > 2 == rank2 and x1.shape[-1] != 0:  # one large product, where the batched one makes many small ones
-        *rows, inner = kernels.sizes_of(x1)
+        *rows, inner = sizes_of(x1)
         flat = gen_math_ops.mat_mul(tf.reshape(x1, (-1, inner)), x2)
-        return tf.reshape(flat, (*rows, kernels.sizes_of(x2)[1]))
+        return tf.reshape(flat, (*rows, sizes_of(x2)[1]))
     x1 = kernels.expand_dims(x1, 0) if rank1 == 1 else x1
     x2 = kernels.expand_dims(x2, 1) if rank2 == 1 else x2
     found = gen_math_ops.batch_mat_mul_v2(x1, x2)
