@@ -33,7 +33,7 @@ def network(width):
     return keras.Sequential([layers.Input((128,)), layers.Dense(width, "relu"), layers.Dropout(0.1), layers.Dense(3)])
 
 def one_round():
-    model = network(2048)
+    model = network(16384)
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     if trains:
         model.fit(x, y, batch_size=32, verbose=0)
@@ -47,7 +47,7 @@ def growth(action, first, then):
         action()
     return resident() - before
 
-print(growth(one_round, 20, 20))
+print(growth(one_round, 10, 20))
 model = network(64)
 print(growth(lambda: model.predict_on_batch(x), 50, 400))
 """
@@ -58,5 +58,5 @@ print(growth(lambda: model.predict_on_batch(x), 50, 400))
 def test_memory_stays_flat(name: str) -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM, name], capture_output=True, text=True, check=True)
     rounds, predictions = map(float, done.stdout.split())
-    assert rounds < 8  # MiB; the weights of one model are 1, its gradients another one
+    assert rounds < 60  # MiB; one model's weights are 8, so that keeping them would make it 160
     assert predictions < 4

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import sys
 import warnings
 from functools import cache
 from pathlib import Path
@@ -33,6 +34,15 @@ def jax_engine() -> Any:
     pytest.importorskip("jax")
     with selection.running(selection.get("jax")) as active:
         yield active
+
+
+@pytest.fixture(autouse=True)
+def fresh_names() -> None:
+    """Automatic names of inner layers count from the start in both libraries; random numbers repeat."""
+    triceras.utils.clear_session(free_memory=False)
+    triceras.utils.set_random_seed(1)
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.clear_session(free_memory=False)
 
 
 @pytest.fixture(scope="session")

@@ -257,7 +257,7 @@ def test_errors(action: Any, words: str) -> None:
 
 
 def test_reset_of_a_layer_without_state() -> None:
-    with pytest.raises(RuntimeError, match="aren't stateful"):
+    with pytest.raises(RuntimeError, match="isn't stateful"):
         layers.Bidirectional(layers.LSTM(3)).reset_state()
     layers.LSTM(3).reset_state()
 

@@ -271,7 +271,7 @@ def test_a_metric_of_ones_own() -> None:
     assert metric.get_config() == {"factor": 2.0, "name": "range"}
     metric.reset_state()
     assert all(float(v) == 0 for v in metric.variables)
-    with pytest.raises(ArgumentError, match="has 5 variables"):
+    with pytest.raises(ArgumentError, match="must hold 5 values"):
         metric.stateless_result([1.0])
     with pytest.raises(NotImplementedError, match="defines no update_state"):
         Metric()(1.0)

@@ -126,7 +126,7 @@ scratch = classifier()
 optimizer = keras.optimizers.Adam(0.01)
 loss_fn = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 train_accuracy = keras.metrics.SparseCategoricalAccuracy()
-for _ in range(5):
+for _ in range(12):
     for inputs, targets in loader:
         logits = scratch(inputs, training=True)
         loss = loss_fn(targets, logits)

@@ -24,6 +24,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             warnings.simplefilter("ignore")
             selection.get(engine)
         monkeypatch.chdir(tmp_path)
+        triceras.utils.clear_session(free_memory=False)
         triceras.utils.set_random_seed(1)
         with triceras.use_engine(engine):
             return runpy.run_path(str(FOLDER / f"native_{engine}.py"))
