@@ -310,6 +310,8 @@ class Process:
     def close(self) -> None:
         """End the process, whatever it is doing, and free its memory."""
         self._process.terminate()
+        if sys.is_finalizing():  # joining imports, which can't be done any more
+            return
         self._process.join(_PATIENCE)
         if self._process.is_alive():
             self._process.kill()
