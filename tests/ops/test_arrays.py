@@ -118,10 +118,11 @@ def test_sizes() -> None:
 
 
 def test_64_bits_become_32(engine: Any) -> None:
-    """Results do everywhere; what is asked for, where the library isn't made for 64 bits."""
+    """Results do everywhere; what is asked for, where the engine makes no tensors of 64 bits."""
+    kept = {ops.dtype(engine.make(np.zeros(1, dtype))) for dtype in ("int64", "float64")}
     for made in (ops.ones(2, "int64"), ops.cast(A, "float64"), ops.transpose(A.astype("float64"))):
         assert ops.dtype(ops.add(made, made)) in ("int32", "float32")
-        assert ops.dtype(made) in (engine.canonical("int64"), engine.canonical("float64"))
+        assert ops.dtype(made) in kept
 
 
 def test_data_dependent_sizes_in_compiled_steps() -> None:
