@@ -66,7 +66,7 @@ class Verification:
     def __str__(self) -> str:
         found: dict[tuple[str, str], dict[str, str]] = {}
         for row in self.rows:
-            text = f"{row.absolute:.1e} ({row.relative:.1e}){'' if row.ok else ' !'}"
+            text = f"{row.absolute:.1e}{'' if row.ok else ' !'}"  # short: the path must have room
             found.setdefault((row.kind, row.path), {})[row.engine] = text
         others = self.engines[1:]
         rows = [
@@ -76,8 +76,7 @@ class Verification:
         mode = "training" if self.training else "inference"
         verdict = "All agree." if self.ok else f"{wrong} of {len(self.rows)} values differ (marked !)."
         return rendered(
-            f"Model {self.name!r}: largest difference from {self.engines[0]}, absolute (relative), "
-            f"as in {mode}",
+            f"Model {self.name!r}: largest difference from {self.engines[0]}, as in {mode}",
             ["value", "path", *(f"{name} >" for name in others)],
             rows,
             verdict,
