@@ -47,5 +47,6 @@ _publish(
         "utils": ("triceras.utils", "triceras.core.config", "triceras.core.dtypes", "triceras.core.scope",
                   "triceras.core.spec", "triceras.training.feed", "triceras.training.progress", "triceras.random",
                   "triceras.saving.objects", "triceras.models.plot"),
+        "visualization": ("triceras.visualization",),
     }
 )  # fmt: skip
