@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,9 @@ from triceras.core.config import epsilon
 from triceras.core.errors import ArgumentError, ArgumentTypeError, ShapeError, StateError, shown
 from triceras.core.registry import export
 from triceras.core.spec import Shape
-from triceras.engine import selection
 from triceras.layers import arguments
 from triceras.layers.base import Layer
+from triceras.utils.moments import Moments, inputs_of
 
 
 @export("layers.Rescaling")
@@ -178,45 +177,29 @@ class Normalization(Layer):
                 f"Layer {self.path!r} (Normalization) was given its mean and variance, so adapt() would "
                 "have no effect."
             )
-        total: tuple[int, Any, Any] | None = None
-        for batch in _batches(data):
-            array = np.asarray(batch, "float64")
+        moments: Moments | None = None
+        for batch in inputs_of(data, "Normalization.adapt"):
             if not self.built:
-                self.build((None, *array.shape[1:]) if 0 not in self.axis else array.shape)
-            if total is None:
-                total = (0, np.zeros(self._weight_shape), np.zeros(self._weight_shape))
-            total = self._merged(total, array)
-        if total is None or not total[0]:
+                self.build((None, *batch.shape[1:]) if 0 not in self.axis else batch.shape)
+            self._check_batch(batch)
+            moments = moments or Moments(self._kept)
+            moments.add(batch)
+        if moments is None or not moments.count:
             raise ArgumentError("Normalization.adapt() got no data.")
-        _, mean, variance = total
-        if not (np.isfinite(mean).all() and np.isfinite(variance).all()):
+        if not (np.isfinite(moments.mean).all() and np.isfinite(moments.variance).all()):
             raise ArgumentError(
                 "Normalization.adapt() got data with NaN or infinite numbers. Clean the data first."
             )
-        self.adapt_mean.assign(mean)
-        self.adapt_variance.assign(variance)
+        self.adapt_mean.assign(moments.mean)
+        self.adapt_variance.assign(moments.variance)
 
-    def _merged(self, total: tuple[int, Any, Any], batch: np.ndarray) -> tuple[int, Any, Any]:
-        """Count, mean and variance of what came before and one more batch, by Chan et al., 1979."""
+    def _check_batch(self, batch: np.ndarray) -> None:
         fits = len(self._broadcast_shape) == batch.ndim
         if not fits or tuple(batch.shape[axis] for axis in self._kept) != self._weight_shape:
             raise ShapeError(
                 f"Layer {self.path!r} (Normalization) got batches of shapes that differ: {batch.shape} "
                 f"doesn't fit {self._broadcast_shape}."
             )
-        count, mean, variance = total
-        new = math.prod(batch.shape[axis] for axis in self._reduced)
-        if not new:
-            return total
-        axes = tuple(self._reduced)
-        batch_mean, batch_variance = batch.mean(axis=axes), batch.var(axis=axes)
-        part = new / (count + new)
-        between = np.square(batch_mean - mean) * part * (1 - part)
-        return (
-            count + new,
-            mean + (batch_mean - mean) * part,
-            variance * (1 - part) + batch_variance * part + between,
-        )
 
     def finalize_state(self) -> None:
         """Nothing is left to do: mean and variance follow from the weights at any time."""
@@ -238,42 +221,3 @@ class Normalization(Layer):
 def _plain(value: Any) -> Any:
     """A statistic as numbers and lists."""
     return value if value is None or isinstance(value, (int, float)) else np.asarray(value).tolist()
-
-
-def _batches(data: Any) -> Iterator[Any]:
-    """Arrays of the data, one or more."""
-    if hasattr(data, "shape") or (isinstance(data, (list, tuple)) and data and not _holds_arrays(data)):
-        yield _array(data)
-    elif hasattr(data, "__getitem__") and hasattr(data, "__len__") and not isinstance(data, (list, tuple)):
-        for index in range(len(data)):  # such as a `PyDataset`, which may be read in any order
-            yield _array(_inputs(data[index]))
-    elif isinstance(data, Iterable) and not isinstance(data, (str, dict)):
-        for batch in data:
-            yield _array(_inputs(batch))
-    else:
-        raise ArgumentTypeError(
-            f"Normalization.adapt() takes an array or an iterable of arrays. Received: {type(data).__name__}"
-        )
-
-
-def _holds_arrays(items: Sequence[Any]) -> bool:
-    return any(hasattr(item, "shape") and len(item.shape) for item in items)
-
-
-def _inputs(batch: Any) -> Any:
-    return batch[0] if isinstance(batch, tuple) else batch
-
-
-def _array(value: Any) -> np.ndarray:
-    engine = selection.engine_of(type(value))
-    if engine is not None:
-        value = engine.to_numpy(value)
-    try:
-        found = np.asarray(value)
-    except (TypeError, ValueError):
-        found = None
-    if found is None or found.dtype.kind not in "biuf" + "V" or found.ndim == 0:
-        raise ArgumentTypeError(
-            f"Normalization.adapt() takes numbers, the batch first. Received: {shown(value)}"
-        )
-    return found

@@ -13,8 +13,9 @@ from triceras.engine import selection
 from triceras.engine.journal import Journal
 from triceras.moving import Move
 from triceras.training.callbacks import Callback, CallbackList
-from triceras.training.feed import ArrayFeed, Batch, Feed
+from triceras.training.feed import ArrayFeed, Batch, Feed, _samples
 from triceras.training.progress import message
+from triceras.utils.sampling import Order
 
 MOST_STEPS = 20
 MOST_SECONDS = 0.5
@@ -64,7 +65,7 @@ def choose(model: Any, feed: Feed, epoch: int, listening: bool, verbose: bool) -
     seconds: dict[str, float] = {}
     moves: dict[str, Move] = {}
     failed: dict[str, Exception] = {}
-    first = feed.peek(epoch)
+    first = feed.example(epoch)
     with random.undisturbed() as drew:
         for name in names:
             moves[name] = move = Move(selection.get(name), copy=True)
@@ -99,7 +100,9 @@ def _seconds_a_step(model: Any, feed: Feed, first: Batch, listening: bool) -> fl
 
     def run(steps: int) -> float:
         batches = (
-            _Again(first, steps) if arrays is None else ArrayFeed(arrays, feed.batch_size, steps, False, 0)
+            _Again(first, steps)
+            if arrays is None
+            else ArrayFeed(arrays, Order(_samples(arrays), feed.batch_size, False, 0), steps)
         )
         began = time.perf_counter()
         loop.epoch(batches, 0, CallbackList([_Listener()] if listening else []), model)
@@ -108,7 +111,8 @@ def _seconds_a_step(model: Any, feed: Feed, first: Batch, listening: bool) -> fl
     with model._home():
         loop = model._loop("train")
         most, arrays = MOST_STEPS, None
-        if feed.arrays is not None and len(tree.flatten(feed.arrays)[0]) >= feed.batch_size:
+        in_memory = feed.arrays is not None and feed.prepare is None
+        if in_memory and len(tree.flatten(feed.arrays)[0]) >= feed.batch_size:
             most = min(most, len(tree.flatten(feed.arrays)[0]) // feed.batch_size)
             rows = most * feed.batch_size
             arrays = tree.map_structure(lambda a: a if a is None else a[:rows], feed.arrays)

@@ -1,4 +1,6 @@
-"""Data sets that compute their batches (`PyDataset`), and the threads and processes that work ahead.
+"""Data sets that compute their batches, and the threads and processes that work ahead.
+
+A `PyDataset` has numbered batches, an `IndexedDataset` numbered samples, of which training chooses batches.
 
 A lane is one thread that pulls from one iterator. Work in parallel is several lanes taken in turn; with
 processes, each lane asks a process of its own, which hands its arrays over in a block of shared memory.
@@ -28,6 +30,7 @@ import numpy as np
 from triceras.core import tree
 from triceras.core.errors import ArgumentError, ArgumentTypeError, StateError
 from triceras.core.registry import export
+from triceras.utils.sampling import Order, generator
 
 _PATIENCE = 1.0  # seconds that a stopping thread or process gets before it is left behind or killed
 
@@ -100,20 +103,156 @@ class PyDataset:
             yield self[index]
 
 
+@dataclass(frozen=True)
+class Job:
+    """A batch of chosen samples: number of the pass, of the batch in it, and the samples' rows."""
+
+    number: int
+    position: int
+    rows: np.ndarray
+
+
+def jobs(rows: np.ndarray, batch_size: int, number: int, first: int = 0) -> list[Job]:
+    """The batches of the rows, the first of which is batch number `first` of its pass."""
+    starts = range(0, len(rows), batch_size)
+    return [Job(number, first + i, rows[low : low + batch_size]) for i, low in enumerate(starts)]
+
+
+@export("utils.IndexedDataset")
+class IndexedDataset(PyDataset):
+    """A `PyDataset` of numbered samples, which computes a batch of any of them: define `gather`.
+
+    Training chooses the samples of each batch: in a new order each epoch, a function of seed and epoch, or
+    all classes evenly with `fit(balance=True)`. `evaluate` and `predict` take them as they stand; iterating
+    gives the next shuffled pass each time where `shuffle` is true.
+
+    Args:
+        samples: how many there are.
+        batch_size: samples a batch.
+        shuffle: whether passes are shuffled.
+        seed: of the order and of what `gather` draws; None lets `fit` choose.
+        labels: the class of each sample, where it is known.
+        **options: `workers`, `use_multiprocessing`, `max_queue_size`, as for `PyDataset`.
+
+    >>> class Squares(IndexedDataset):
+    ...     def gather(self, rows, random):
+    ...         return rows, rows**2
+    >>> [y.tolist() for x, y in Squares(samples=5, batch_size=3)]
+    [[0, 1, 4], [9, 16]]
+    """
+
+    prepare: Callable[[Any], Any] | None = None  # what a compiled step does with a gathered batch first
+    arrays: Any = None  # all samples as `gather` would give them, once they lie in memory
+
+    def __init__(
+        self,
+        samples: int,
+        batch_size: int = 32,
+        shuffle: bool = False,
+        seed: int | None = None,
+        labels: Any = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        if batch_size is None or int(batch_size) != batch_size or batch_size < 1:
+            raise ArgumentError(
+                f"`batch_size` of {type(self).__name__} must be a positive integer. Received: {batch_size!r}"
+            )
+        self.samples, self.batch_size, self.shuffle, self.seed = int(samples), int(batch_size), shuffle, seed
+        self.labels = labels
+        self._passes = 0
+
+    def gather(self, rows: np.ndarray, random: np.random.Generator) -> Any:
+        """The batch of the given samples.
+
+        Args:
+            rows: numbers of samples.
+            random: for whatever is random; it depends on seed, epoch and batch, and so not on workers.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} must define gather(rows, random), which returns a batch of those samples."
+        )
+
+    def __len__(self) -> int:
+        return -(-self.samples // self.batch_size)
+
+    def do(self, job: Job, seed: int | None = None) -> Any:
+        """The batch of a job."""
+        seed = self.seed if seed is None else seed
+        return self.gather(job.rows, generator(seed or 0, job.number, job.position, 2))
+
+    def _jobs(self) -> list[Job]:
+        """All batches of the pass that is next."""
+        order = Order(self.samples, self.batch_size, self.shuffle, self.seed or 0)
+        return jobs(order.rows(self._passes), self.batch_size, self._passes)
+
+    def _shown(self, job: Job) -> Any:
+        batch = self.do(job)
+        return batch if self.prepare is None else tree.map_structure(np.asarray, self.prepare(batch))
+
+    def __getitem__(self, index: int) -> Any:
+        return self._shown(self._jobs()[index])
+
+    def __iter__(self) -> Iterator[Any]:
+        todo = self._jobs()
+        self._passes += 1
+        crew = Crew(self, self._shown)
+        try:
+            yield from crew.batches(todo)
+        finally:
+            crew.close()
+
+    def _stored(self, job: Job, batch: Any) -> None:
+        """Hears of every batch that a worker process has computed."""
+
+
+class RowsOfBatches(IndexedDataset):
+    """The samples of a data set that only knows whole batches: each batch with one of them is computed."""
+
+    def __init__(self, dataset: PyDataset, labels: Any) -> None:
+        batches, size = dataset.num_batches, getattr(dataset, "batch_size", None)
+        first = None if size else tree.flatten(dataset[0])[0]
+        size = int(size or len(first))
+        if batches is None or -(-len(labels) // size) != batches:
+            raise ArgumentError(
+                f"{type(dataset).__name__} has {batches} batches of {size}, but {len(labels)} labels. "
+                "There must be one for each sample, in the order of the batches."
+            )
+        super().__init__(
+            len(labels),
+            size,
+            labels=labels,
+            workers=dataset.workers,
+            use_multiprocessing=dataset.use_multiprocessing,
+            max_queue_size=dataset.max_queue_size,
+        )
+        self._dataset = dataset
+        self.on_epoch_begin, self.on_epoch_end = dataset.on_epoch_begin, dataset.on_epoch_end
+
+    def gather(self, rows: np.ndarray, random: np.random.Generator) -> Any:
+        numbers, places = np.divmod(rows, self.batch_size)
+        batches = {number: self._dataset[number] for number in np.unique(numbers).tolist()}
+        parts = [
+            tree.map_structure(lambda a, p=place: np.asarray(a[p]), batches[number], none_is_leaf=False)
+            for number, place in zip(numbers.tolist(), places.tolist(), strict=True)
+        ]
+        return tree.map_structure(lambda *leaves: np.stack(leaves), *parts, none_is_leaf=False)
+
+
 class Crew:
     """Computes the batches of a `PyDataset` ahead, with the workers that its attributes ask for.
 
     Args:
-        compute: gives batch `i`, a tree of arrays; it must pickle if processes are to call it.
+        compute: gives the batch of a number or job, a tree of arrays; it must pickle if processes call it.
     """
 
-    def __init__(self, dataset: PyDataset, compute: Callable[[int], Any]) -> None:
+    def __init__(self, dataset: PyDataset, compute: Callable[[Any], Any]) -> None:
         self._dataset, self._compute = dataset, compute
         self._name = type(dataset).__name__
         self._processes: list[Process] = []
 
-    def batches(self, indices: Sequence[int]) -> Iterator[Any]:
-        """The batches of the given indices, in their order."""
+    def batches(self, indices: Sequence[Any]) -> Iterator[Any]:
+        """The batches of the given numbers or jobs, in their order."""
         if self._dataset.workers == 0:
             yield from map(self._compute, indices)
             return
@@ -136,7 +275,7 @@ class Crew:
             for lane in lanes:
                 lane.close(_PATIENCE / count)
 
-    def _in_processes(self, shares: list[Sequence[int]]) -> list[Iterator[Any]]:
+    def _in_processes(self, shares: list[Sequence[Any]]) -> list[Iterator[Any]]:
         kind, pickled = type(self._dataset), None
         changes = (kind.on_epoch_begin, kind.on_epoch_end) != (
             PyDataset.on_epoch_begin,
@@ -272,12 +411,12 @@ class Process:
         self._process.start()
         theirs.close()
 
-    def run(self, pickled: bytes | None, indices: Iterable[int]) -> Iterator[Any]:
-        """Batches of the given indices, by the pickled function; None means the one that the process has."""
+    def run(self, pickled: bytes | None, indices: Iterable[Any]) -> Iterator[Any]:
+        """Batches of the given numbers or jobs, by the pickled function; None means the one that is there."""
         if pickled is not None:
             self._ask(pickled, "starting")
         for index in indices:
-            name, layout = self._ask(index, f"computing batch {index}")
+            name, layout = self._ask(index, f"computing batch {getattr(index, 'position', index)}")
             if self._block is None or self._block.name != name:
                 self._release()
                 self._block = SharedMemory(name)

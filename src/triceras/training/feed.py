@@ -1,8 +1,8 @@
 """Feeding data into training: whatever the user gives becomes batches, tuples of trees of NumPy arrays.
 
-`make_feed` picks one of three feeds: `ArrayFeed` for data in memory, `DatasetFeed` for a `PyDataset`,
-`StreamFeed` for every other iterable of batches. An `Intake` turns what they get into arrays and checks that
-these fit each other.
+`make_feed` picks one of four feeds: `ArrayFeed` for data in memory, `DatasetFeed` for a `PyDataset`,
+`IndexedFeed` for one with numbered samples, `StreamFeed` for every other iterable of batches. An `Intake`
+turns what they get into arrays and checks that these fit each other; an `Order` says which samples come when.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ import numpy as np
 from triceras.core import config, dtypes, tree
 from triceras.core.errors import ArgumentError, ArgumentTypeError, ShapeError, StateError, shown
 from triceras.core.registry import export
-from triceras.training.dataset import Crew, Lane, PyDataset
+from triceras.training.dataset import Crew, IndexedDataset, Job, Lane, PyDataset, RowsOfBatches, jobs
+from triceras.utils.sampling import Order, class_numbers, generator
 
 Batch = tuple[Any, ...]
 
@@ -277,10 +278,6 @@ def _weight_each_output(y: Any, sample_weight: Any, where: str) -> Any:
 # ---- the feeds
 
 
-def _random(seed: int, number: int) -> np.random.Generator:
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, number])))
-
-
 def _share(epoch: int, batches: int, steps: int) -> tuple[int, int, int]:
     """The pass over the data that an epoch of `steps` lies in, and its first and last + 1 batch there."""
     number, part = divmod(epoch, -(-batches // steps))
@@ -293,11 +290,13 @@ class Feed:
     Attributes:
         batch_size: samples a batch, or None where the source decides.
         arrays: data in memory, (x,), (x, y) or (x, y, sample_weight): NumPy arrays or the user's own tensors.
+        prepare: what a step does with a batch first, inside of its compiled part, or None.
         exhausted: whether the source has ended for good. An epoch without batches means training is over.
     """
 
     batch_size: int | None = None
     arrays: Batch | None = None
+    prepare: Callable[[Any], Any] | None = None
     exhausted = False
     _warned = False
     _peeked: tuple[Batch, Iterator[Batch]] | None = None
@@ -331,6 +330,11 @@ class Feed:
                 raise ArgumentError("The data holds no batch. At least one is needed.")
         return self._peeked[0]
 
+    def example(self, epoch: int = 0) -> Batch:
+        """The first batch as the model will get it."""
+        batch = self.peek(epoch)
+        return batch if self.prepare is None else self.prepare(batch)
+
     def batches(self, epoch: int = 0) -> Iterator[Batch]:
         """The batches of one epoch, a batch that was peeked at included."""
         peeked, self._peeked = self._peeked, None
@@ -355,20 +359,34 @@ class Feed:
             warnings.warn(f"The data ran out: {what}. {advice}", stacklevel=4)
 
 
-class ArrayFeed(Feed):
-    """Data in memory: batches are gathered by index."""
+class OrderedFeed(Feed):
+    """Samples that have numbers: an order says which rows make the batches of an epoch."""
 
-    def __init__(
-        self, arrays: Batch, batch_size: int, steps: int | None, shuffle: bool | str, seed: int
-    ) -> None:
+    def __init__(self, order: Order, steps: int | None) -> None:
         super().__init__(steps)
-        self.arrays, self.batch_size, self._shuffle, self._seed = arrays, batch_size, shuffle, seed
-        self._samples = _samples(arrays)
-        self._batches = -(-self._samples // batch_size)
+        self._order, self.batch_size = order, order.batch_size
+        self._batches = -(-order.samples // order.batch_size)
 
     @property
     def steps(self) -> int:
         return min(self._limit or self._batches, self._batches)
+
+    def order(self, epoch: int) -> np.ndarray:
+        return self._rows(epoch)[2]
+
+    def _rows(self, epoch: int) -> tuple[int, int, np.ndarray]:
+        """The pass that an epoch lies in, its first batch there, and its rows."""
+        number, first, last = _share(epoch, self._batches, self.steps)
+        self._warn_if_short(last - first)
+        return number, first, self._order.rows(number)[first * self.batch_size : last * self.batch_size]
+
+
+class ArrayFeed(OrderedFeed):
+    """Data in memory: batches are gathered by index."""
+
+    def __init__(self, arrays: Batch, order: Order, steps: int | None = None) -> None:
+        super().__init__(order, steps)
+        self.arrays = arrays
 
     def peek(self, epoch: int = 0) -> Batch:
         return _map(lambda a: a[: self.batch_size], self.arrays)
@@ -377,30 +395,11 @@ class ArrayFeed(Feed):
     def _host(self) -> Batch:
         return _map(lambda a: _as_numpy(a, "the data"), self.arrays)
 
-    def order(self, epoch: int) -> np.ndarray:
-        number, first, last = _share(epoch, self._batches, self.steps)
-        self._warn_if_short(last - first)
-        rows = slice(first * self.batch_size, min(last * self.batch_size, self._samples))
-        integer = np.int32 if self._samples < 2**31 else np.int64
-        if not self._shuffle:
-            return np.arange(rows.start, rows.stop, dtype=integer)
-        if self._shuffle == "batch":
-            return self._shuffled_inside_batches(number).astype(integer)[rows]
-        return _random(self._seed, number).permutation(self._samples)[rows].astype(integer)
-
-    def _shuffled_inside_batches(self, number: int) -> np.ndarray:
-        random, order = _random(self._seed, number), np.arange(self._samples)
-        full = self._samples // self.batch_size * self.batch_size
-        by_batch = order[:full].reshape(-1, self.batch_size)
-        random.permuted(by_batch, axis=1, out=by_batch)
-        random.shuffle(order[full:])
-        return order
-
     def epoch(self, epoch: int = 0) -> Iterator[Batch]:
         order = self.order(epoch)
         for low in range(0, len(order), self.batch_size):
             rows: Any = order[low : low + self.batch_size]
-            if not self._shuffle:
+            if self._order.plain:
                 rows = slice(rows[0], rows[-1] + 1)
             yield _map(lambda a, rows=rows: a[rows], self._host)
 
@@ -438,7 +437,7 @@ class DatasetFeed(Feed):
         number, first, last = _share(epoch, batches, steps)
         self._warn_if_short(last - first)
         if self._shuffle:
-            return _random(self._seed, number).permutation(batches)[first:last].tolist()
+            return generator(self._seed, number).permutation(batches)[first:last].tolist()
         return range(first, last)
 
     def epoch(self, epoch: int = 0) -> Iterator[Batch]:
@@ -447,6 +446,47 @@ class DatasetFeed(Feed):
         self._dataset.on_epoch_end()
 
     def close(self) -> None:
+        self._crew.close()
+
+
+def _gather(dataset: IndexedDataset, intake: Intake, seed: int, job: Job) -> Batch:
+    return intake.batch(dataset.do(job, seed), job.position)
+
+
+class IndexedFeed(OrderedFeed):
+    """An `IndexedDataset`: batches of chosen samples are computed ahead, until all samples are in memory."""
+
+    def __init__(self, dataset: IndexedDataset, intake: Intake, order: Order, steps: int | None) -> None:
+        super().__init__(order, steps)
+        self._dataset, self._intake, self.prepare = dataset, intake, dataset.prepare
+        self._crew = Crew(dataset, partial(_gather, dataset, intake, order.seed))
+        self._ready: Batch | None = None
+
+    @property
+    def arrays(self) -> Batch | None:
+        if self._ready is None and self._dataset.arrays is not None:
+            self._ready = self._intake(*unpack_x_y_sample_weight(self._dataset.arrays))
+        return self._ready
+
+    def peek(self, epoch: int = 0) -> Batch:
+        if self._peeked is None and self.arrays is not None:
+            return _map(lambda a: a[: self.batch_size], self.arrays)
+        return super().peek(epoch)
+
+    def epoch(self, epoch: int = 0) -> Iterator[Batch]:
+        number, first, rows = self._rows(epoch)
+        todo = jobs(rows, self.batch_size, number, first)
+        self._dataset.on_epoch_begin()
+        for job, batch in zip(todo, self._crew.batches(todo), strict=True):
+            if self._dataset.use_multiprocessing:
+                self._dataset._stored(job, batch)
+            yield batch
+        self._dataset.on_epoch_end()
+
+    def close(self) -> None:
+        if self._peeked is not None:
+            self._peeked[1].close()
+            self._peeked = None
         self._crew.close()
 
 
@@ -532,6 +572,28 @@ def _is_endless(x: Any) -> bool:
     return callable(cardinality) and int(cardinality()) == -1
 
 
+def _classes(labels: Any, source: str, shuffle: Any, class_weight: Any) -> np.ndarray:
+    """The class of each sample, for a balanced order."""
+    if class_weight is not None:
+        raise ArgumentError(
+            "`balance=True` and `class_weight` both make up for classes of unequal size. Pass one of them."
+        )
+    if shuffle is not True:
+        raise ArgumentError(
+            "`balance=True` draws samples at random, so it can't keep an order; leave out `shuffle`. "
+            f"Received: shuffle={shuffle!r}"
+        )
+    advice = "Weight samples with `sample_weight`, or pass arrays or a PyDataset with an attribute `labels`."
+    if labels is None:
+        raise ArgumentError(f"`balance=True` needs the class of each sample, but {source} has none. {advice}")
+    if tree.is_nested(labels) and not _is_list_of_values(labels):
+        raise ArgumentError(
+            f"`balance=True` works for one output, but {source} has several targets, and any of them may hold "
+            f"the classes. {advice}"
+        )
+    return class_numbers(_as_numpy(labels, "the labels"), "the labels, for `balance=True`,")
+
+
 def _positive(name: str, value: Any) -> int | None:
     if value is None:
         return None
@@ -552,6 +614,7 @@ def make_feed(
     shuffle: bool | str = False,
     class_weight: Mapping[int, float] | None = None,
     seed: int | None = None,
+    balance: bool = False,
 ) -> Feed:
     """Make the feed that fits the data.
 
@@ -568,6 +631,8 @@ def make_feed(
             `PyDataset` shuffles whole batches. Other streams keep their own order.
         class_weight: weight of each label, 1 where missing; multiplied with `sample_weight`.
         seed: what the order depends on, with the epoch; None takes one from NumPy's global generator.
+        balance: whether to draw all classes evenly, where the class of each sample is known: from `y`, or
+            from a `PyDataset` with an attribute `labels`.
 
     Raises:
         ArgumentTypeError: for data that aren't numbers, and for other values of a wrong type.
@@ -595,8 +660,10 @@ def make_feed(
 
     if not _is_stream(x):
         arrays = intake(x, y, sample_weight)
-        batch_size = batch_size or (-(-_samples(arrays) // asked) if asked else DEFAULT_BATCH_SIZE)
-        return ArrayFeed(arrays, batch_size, asked, shuffle, seed)
+        samples = _samples(arrays)
+        batch_size = batch_size or (-(-samples // asked) if asked else DEFAULT_BATCH_SIZE)
+        classes = _classes(y, "`x` alone", shuffle, class_weight) if balance else None
+        return ArrayFeed(arrays, Order(samples, batch_size, shuffle, seed, classes), asked)
 
     kind = type(x).__name__
     for name, value in (("y", y), ("sample_weight", sample_weight), ("batch_size", batch_size)):
@@ -612,6 +679,18 @@ def make_feed(
             f"`x` is a {kind} without end, so the number of batches must be given: pass `steps_per_epoch` to "
             "fit(), `validation_steps` for validation data, or `steps` to evaluate() and predict()."
         )
+    classes = _classes(getattr(x, "labels", None), f"a {kind}", shuffle, class_weight) if balance else None
+    if classes is not None and not isinstance(x, IndexedDataset):
+        if not isinstance(x, PyDataset):
+            raise ArgumentError(
+                f"`balance=True` chooses the samples of each batch, but a {kind} chooses them itself. Draw "
+                "evenly there (such as with a WeightedRandomSampler), or pass arrays or a PyDataset."
+            )
+        x = RowsOfBatches(x, classes)
+    if isinstance(x, IndexedDataset):
+        seed = seed if x.seed is None else int(x.seed)
+        order = Order(x.samples, x.batch_size, bool(shuffle and x.shuffle), seed, classes)
+        return IndexedFeed(x, intake, order, asked)
     if isinstance(x, PyDataset):
         return DatasetFeed(x, intake, asked, shuffle, seed)
     return StreamFeed(x, intake, asked)

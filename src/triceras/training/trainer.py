@@ -361,13 +361,16 @@ class Trainer:
             found |= {id(v): v for v in self.optimizer.variables}
         return list(found.values())
 
-    def _loop(self, mode: str) -> Loop:
-        """The compiled step of a mode; made again when what is trained has changed, or something was moved away."""
+    def _loop(self, mode: str, prepare: Callable[[Any], Any] | None = None) -> Loop:
+        """The compiled step of a mode; made again when what is trained changed, or something was moved away.
+
+        `prepare` is what the step does with a batch first, as a feed says.
+        """
         loops = self.__dict__.setdefault("_loops", {})
         eager = "run_eagerly=True" if getattr(self, "run_eagerly", False) else ""
         if not eager and getattr(self, "jit_compile", "auto") is False:
             eager = "jit_compile=False"
-        key = (mode, self.engine.name, eager)
+        key = ((mode, prepare), self.engine.name, eager)
         if mode == "train":  # what is trained, and by which schedule, is fixed in the compiled step
             rate = getattr(self.optimizer, "_rate", None)
             key += (id(rate), *map(id, self.trainable_variables))
@@ -376,11 +379,11 @@ class Trainer:
             step = self._step_of(mode)
 
             def run(*batch: Any) -> Any:
-                result = step(batch)
+                result = step(batch if prepare is None else prepare(batch))
                 self._clear_losses()
                 return result
 
-            old = next((k for k in loops if k[0] == mode), None)
+            old = next((k for k in loops if k[0] == (mode, prepare)), None)
             loops.pop(old, None)
             check = (lambda batch: None) if mode == "predict" else self._check
             state, own = self._state(mode), {id(v) for v in self.variables}
@@ -454,6 +457,7 @@ class Trainer:
         validation_batch_size: int | None = None,
         validation_freq: int | Sequence[int] = 1,
         engine: str | None = None,
+        balance: bool = False,
     ) -> History:
         """Train the model.
 
@@ -477,6 +481,8 @@ class Trainer:
             validation_freq: validate every so many epochs, or after the epochs of a list (counted from 1).
             engine: move the model there first; "auto" times some steps on each engine that is installed, and goes on
                 with the fastest.
+            balance: draw the samples of each epoch so that all classes come equally often, whatever their sizes.
+                The classes are those of `y`, or of a data set with an attribute `labels`.
 
         Returns:
             The `History` with what was logged for each epoch.
@@ -498,6 +504,7 @@ class Trainer:
                 steps=steps_per_epoch,
                 shuffle=shuffle,
                 class_weight=class_weight,
+                balance=balance,
             )
             validation: Feed | None = None
             if validation_data is not None:
@@ -523,7 +530,7 @@ class Trainer:
         if not isinstance(callbacks, CallbackList):
             callbacks = CallbackList(callbacks)
         with self._home():
-            self._ensure_built(feed.peek(epoch), "train")
+            self._ensure_built(feed.example(epoch), "train")
         choose(self, feed, epoch, callbacks.listens_to_batches("train"), verbose != 0)
 
     def _fit(
@@ -536,7 +543,7 @@ class Trainer:
         callbacks: Any,
         frequency: Any,
     ) -> History:
-        self._ensure_built(feed.peek(initial_epoch), "train")
+        self._ensure_built(feed.example(initial_epoch), "train")
         if not isinstance(callbacks, CallbackList):
             callbacks = CallbackList(
                 callbacks,
@@ -547,7 +554,7 @@ class Trainer:
                 epochs=epochs,
                 steps=feed.steps,
             )
-        loop = self._loop("train")
+        loop = self._loop("train", feed.prepare)
         callbacks.on_train_begin()
         logs: dict[str, Any] = {}
         last_loss = 0.0
@@ -604,7 +611,7 @@ class Trainer:
         with self._home():
             feed = make_feed(x, y, sample_weight, batch_size=batch_size, steps=steps)
             try:
-                self._ensure_built(feed.peek(), "test")
+                self._ensure_built(feed.example(), "test")
                 if not isinstance(callbacks, CallbackList):
                     callbacks = CallbackList(
                         callbacks,
@@ -629,7 +636,7 @@ class Trainer:
     def _evaluate(self, feed: Feed, callbacks: CallbackList) -> dict[str, Any]:
         self.reset_metrics()
         callbacks.on_test_begin()
-        logs = self._loop("test").epoch(feed, 0, callbacks, self)
+        logs = self._loop("test", feed.prepare).epoch(feed, 0, callbacks, self)
         callbacks.on_test_end(logs)
         return logs
 
@@ -653,7 +660,7 @@ class Trainer:
         with self._home():
             feed = make_feed(x, batch_size=batch_size, steps=steps)
             try:
-                self._ensure_built(feed.peek(), "predict")
+                self._ensure_built(feed.example(), "predict")
                 if not isinstance(callbacks, CallbackList):
                     callbacks = CallbackList(
                         callbacks,
@@ -664,7 +671,7 @@ class Trainer:
                         steps=feed.steps,
                     )
                 callbacks.on_predict_begin()
-                outputs = self._loop("predict").collect(feed, callbacks, self)
+                outputs = self._loop("predict", feed.prepare).collect(feed, callbacks, self)
                 callbacks.on_predict_end()
             finally:
                 feed.close()

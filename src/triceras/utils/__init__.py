@@ -1,11 +1,11 @@
-"""Helpers around training: labels and sequences as arrays, image files, downloads."""
+"""Helpers around training: labels and sequences as arrays, image files, downloads, the order of samples."""
 
 import importlib
 import sys
 
 from triceras.core.registry import PublicModule
 
-FAMILIES = ("arrays", "files", "images")
+FAMILIES = ("arrays", "files", "images", "sampling")
 for family in FAMILIES:
     importlib.import_module(f"triceras.utils.{family}")
 
