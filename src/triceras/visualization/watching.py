@@ -19,11 +19,13 @@ class Call:
     Args:
         layer: whose call it was.
         number: which of its calls, from 0.
+        inputs: what went in by position.
         outputs: what came out.
     """
 
     layer: Layer
     number: int
+    inputs: tuple[Any, ...]
     outputs: Any
 
     @property
@@ -52,7 +54,7 @@ def watched(model: Any, change: Callable[[Call], Any] | None = None) -> Iterator
 
         def watching(*args: Any, **kwargs: Any) -> Any:
             nonlocal count
-            found = Call(layer, count, call(*args, **kwargs))
+            found = Call(layer, count, args, call(*args, **kwargs))
             count += 1
             if change is not None:
                 found.outputs = change(found)
