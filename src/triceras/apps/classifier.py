@@ -13,6 +13,7 @@ import numpy as np
 
 import triceras as keras
 from triceras.apps.images import ImageError, read_image
+from triceras.apps.strokes import digit_from_picture, is_like_mnist
 from triceras.core.errors import ArgumentError, FileFormatError, shown
 
 __all__ = ["SCALES", "Classifier", "ImageError"]
@@ -128,7 +129,7 @@ class Classifier:
         return self.classes == DIGITS and self.channels == 1 and self.image_size == (28, 28)
 
     def prepare(self, image: Any, name: str | None = None) -> np.ndarray:
-        """A picture as the model takes it.
+        """A picture as the model takes it; a digit on paper first becomes what MNIST would show.
 
         Args:
             image: a path, the bytes of a file, a Pillow image, or an array with values from 0 to 255.
@@ -145,6 +146,8 @@ class Classifier:
         picture = read_image(image, name)
         picture = picture.convert({1: "L", 3: "RGB", 4: "RGBA"}[self.channels])
         height, width = self.image_size
+        if self.reads_digits and not is_like_mnist(np.asarray(picture)):
+            picture = Image.fromarray(digit_from_picture(np.asarray(picture)))
         if picture.size != (width, height):
             picture = picture.resize((width, height), Image.Resampling.BILINEAR)
         factor, offset = SCALES[self.scale]

@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from triceras.apps.commands.demo import demo
+from triceras.apps.commands.draw import draw
 from triceras.apps.commands.summary import summary
+from triceras.apps.commands.train import app as train
 from triceras.core.errors import TricerasError
 from triceras.version import __version__
 
@@ -39,7 +41,9 @@ def common(
 
 
 app.command(short_help="Train a network to read handwritten digits.")(demo)
+app.add_typer(train)
 app.command()(summary)
+app.command()(draw)
 
 
 def main() -> None:

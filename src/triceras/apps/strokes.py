@@ -1,8 +1,8 @@
 """From strokes or a picture of a digit to what MNIST would show: 28x28 pixels, white on black.
 
-MNIST's digits were scaled into 20x20 with their proportions, and their centre of mass put into the middle (LeCun et
-al., 1998). Here the lines also get the thickness usual there, so that it doesn't matter how large, how thick and how
-far from the middle somebody writes.
+MNIST's digits were scaled into 20x20 with their proportions, and their centre of mass put into the middle
+(LeCun et al., 1998). Here the lines also get the thickness usual there, so that it doesn't matter how large,
+how thick and how far from the middle somebody writes.
 """
 
 from __future__ import annotations
@@ -136,13 +136,22 @@ def digit_from_picture(picture: np.ndarray) -> np.ndarray:
     >>> int(digit_from_picture(paper)[14, 14]) > 200
     True
     """
-    edge = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
-    contrast = np.abs(picture.astype("float64") - np.median(edge))
+    contrast = np.abs(picture.astype("float64") - _ground(picture))
     if contrast.max() <= FAINT:
         return np.zeros((SIDE, SIDE), "uint8")
     most = max(np.quantile(contrast, 0.995), contrast.max() / 2)
     clean = np.clip((contrast / most - 0.25) / 0.75, 0, 1)  # without the grain of paper
     return digit_from_canvas(np.round(clean * 255).astype("uint8"))
+
+
+def is_like_mnist(picture: np.ndarray) -> bool:
+    """Whether a gray picture can be one of MNIST's as it is: of that size, and black at the edge."""
+    return picture.shape == (SIDE, SIDE) and _ground(picture) < 128
+
+
+def _ground(picture: np.ndarray) -> float:
+    """The brightness of what is written on."""
+    return float(np.median(np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])))
 
 
 def _cut_out(ink: np.ndarray, side: int) -> np.ndarray:
