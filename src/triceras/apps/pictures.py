@@ -1,4 +1,4 @@
-"""Pictures of a training: learning curves and a contact sheet of predictions, on white, legible anywhere."""
+"""Pictures of a training: curves, confusions, mistakes, heat maps; on white, so that they are legible anywhere."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from triceras.core.errors import require
 
 BLUE, ORANGE, GREEN, RED = "#1f5fa8", "#d1660a", "#1a7f37", "#b3261e"
 FEW = 16  # epochs up to which each is marked with a dot
+MOST_CELLS = 20  # classes up to which a grid shows numbers
 
 
 def _figure(width: float, height: float) -> Any:
@@ -34,7 +35,7 @@ def learning_curves(history: dict[str, list[float]], path: str | Path) -> None:
     epochs = np.arange(1, len(history[metrics[0]]) + 1)
     style = {"marker": "o", "markersize": 4} if len(epochs) <= FEW else {}
     figure = _figure(4.6 * len(metrics), 3.4)
-    for axis, name in zip(figure.subplots(1, len(metrics), squeeze=False)[0], metrics, strict=True):
+    for axis, name in zip(figure.subplots(1, len(metrics), squeeze=False)[0], metrics):
         for key, color, label in ((name, BLUE, "training"), (f"val_{name}", ORANGE, "validation")):
             if key in history:
                 axis.plot(epochs, history[key], color=color, label=label, **style)
@@ -46,42 +47,134 @@ def learning_curves(history: dict[str, list[float]], path: str | Path) -> None:
     figure.savefig(path, dpi=130)
 
 
-def contact_sheet(
+def confusion(counts: np.ndarray, classes: Sequence[str], path: str | Path) -> None:
+    """Which class was taken for which, in a grid.
+
+    Args:
+        counts: (true classes, answered classes).
+        classes: their names.
+        path: where the PNG goes.
+    """
+    many = len(classes)
+    side = min(2.6 + 0.55 * many, 14)
+    figure = _figure(side + 0.4, side)
+    axis = figure.subplots()
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    if many <= MOST_CELLS:
+        for row, column in np.ndindex(counts.shape):
+            if count := counts[row, column]:
+                color = "white" if share[row, column] > 0.5 else "black" if row == column else RED
+                axis.text(column, row, f"{count:,}", ha="center", va="center", color=color, fontsize=9)
+    names = [_short(name) for name in classes]
+    upright = max(map(len, names)) * many <= 60
+    size = 9 if many <= MOST_CELLS else 6
+    axis.set_xticks(range(many), names, rotation=0 if upright else 90, fontsize=size)
+    axis.set_yticks(range(many), names, fontsize=size)
+    right = int(np.trace(counts))
+    axis.set(xlabel="Answer", ylabel="True class", title=f"{right:,} of {int(counts.sum()):,} right")
+    axis.spines[:].set_visible(False)
+    axis.set_xticks(np.arange(many + 1) - 0.5, minor=True)
+    axis.set_yticks(np.arange(many + 1) - 0.5, minor=True)
+    axis.grid(which="minor", color="white", linewidth=1)
+    axis.tick_params(which="both", length=0)
+    figure.savefig(path, dpi=130)
+
+
+def mistakes(
     images: np.ndarray,
     labels: np.ndarray,
     probabilities: np.ndarray,
     classes: Sequence[str],
     path: str | Path,
-    rows: int = 5,
-    columns: int = 10,
+    rows: int = 4,
+    columns: int = 8,
 ) -> None:
-    """The most doubtful predictions: mistakes first, the surest ones leading, then what was barely right.
+    """The worst mistakes, the surest ones first; after them, what was barely right.
 
     Args:
-        images: (n, height, width), 0 (paper) to 255 (ink).
+        images: bytes (n, h, w, 1 or 3).
         labels: (n,) true classes.
         probabilities: (n, classes) as predicted.
         classes: names of the classes.
         path: where the PNG goes.
-        rows: rows of the sheet.
-        columns: columns of the sheet.
+        rows: rows of the sheet, at most.
+        columns: columns of the sheet, at most.
     """
-    labels = np.asarray(labels).astype(int)
-    predicted, certainty = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    right = predicted == labels
+    answers, certainty = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    right = answers == labels
     order = np.lexsort((np.where(right, certainty, -certainty), right))[: rows * columns]
-    figure = _figure(columns * 0.95, rows * 1.08 + 0.5)
-    figure.suptitle(
-        f"{int((~right).sum()):,} of {len(labels):,} test images were misread (red: true → read, how sure); "
-        "the others were close",
-        fontsize=11,
-    )
+    wrong = int((~right).sum())
+    figure, axes = _sheet(len(order), columns, words=max(map(len, map(_short, classes))))
+    rest = "; those in green are right, but barely" if wrong < len(order) else ""
+    figure.suptitle(f"{wrong:,} of {len(labels):,} are wrong{rest}", fontsize=11)
+    for axis, index in zip(axes, order):
+        _show(axis, images[index])
+        _caption(axis, labels[index], answers[index], certainty[index], classes)
+    figure.savefig(path, dpi=130)
+
+
+def heatmaps(
+    images: np.ndarray,
+    maps: np.ndarray,
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    classes: Sequence[str],
+    path: str | Path,
+    title: str,
+    columns: int = 6,
+) -> None:
+    """Pictures, and below each where the network looked: what spoke for its answer glows.
+
+    Args:
+        images: bytes (n, h, w, 1 or 3).
+        maps: (n, h, w) from 0 to 1.
+        labels: (n,) true classes.
+        probabilities: (n, classes) as predicted.
+        classes: names of the classes.
+        path: where the PNG goes.
+        title: above all of them.
+        columns: pictures in a row.
+    """
+    from matplotlib import colormaps
+
+    answers, certainty = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    figure, axes = _sheet(len(images), columns, words=max(map(len, map(_short, classes))), tall=2)
+    figure.suptitle(title, fontsize=11)
+    for axis, image, heat, *caption in zip(axes, images, maps, labels, answers, certainty):
+        colored = np.broadcast_to(image, (*image.shape[:2], 3)) / 255
+        share = 0.25 + 0.55 * heat[..., None]
+        glowing = (1 - share) * colored + share * colormaps["inferno"](heat)[..., :3]
+        margin = np.ones((max(1, len(image) // 24), image.shape[1], 3))
+        axis.imshow(np.clip(np.concatenate([colored, margin, glowing]), 0, 1))
+        _caption(axis, *caption, classes)
+    figure.savefig(path, dpi=130)
+
+
+def _sheet(count: int, columns: int, words: int, tall: int = 1) -> tuple[Any, Any]:
+    """A figure with a place for each of so many pictures, wide enough for names of so many letters."""
+    columns = max(1, min(columns, count))
+    rows = -(-max(count, 1) // columns)
+    width = max(1.1, 0.085 * words + 0.35)
+    figure = _figure(max(columns * width, 4), rows * (tall * width + 0.42) + 0.5)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis in axes:
         axis.axis("off")
-    for axis, index in zip(axes, order, strict=False):
-        axis.imshow(images[index], cmap="gray_r", vmin=0, vmax=255)
-        read = f"{classes[predicted[index]]}  {certainty[index]:.0%}"
-        text = read if right[index] else f"{classes[labels[index]]} → {read}"
-        axis.set_title(text, fontsize=9, pad=3, color=GREEN if right[index] else RED)
-    figure.savefig(path, dpi=130)
+    return figure, axes
+
+
+def _show(axis: Any, image: np.ndarray) -> None:
+    gray = image.shape[-1] == 1
+    axis.imshow(image[..., 0] if gray else image, cmap="gray" if gray else None, vmin=0, vmax=255)
+
+
+def _caption(axis: Any, label: int, answer: int, certainty: float, classes: Sequence[str]) -> None:
+    right = label == answer
+    text = f"{_short(classes[answer])}\n{certainty:.0%}"
+    if not right:
+        text = f"{_short(classes[answer])}, {certainty:.0%}\ntruly {_short(classes[label])}"
+    axis.set_title(text, fontsize=8, pad=3, color=GREEN if right else RED)
+
+
+def _short(name: str, most: int = 18) -> str:
+    return name if len(name) <= most else name[: most - 1] + "…"

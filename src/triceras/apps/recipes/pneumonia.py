@@ -1,0 +1,68 @@
+"""Chest X-rays of children: with or without pneumonia, three to one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import triceras as keras
+from triceras.apps.recipes.recipe import Recipe, Settings, answer
+from triceras.apps.recipes.sources import folders
+
+
+def network(x: Any, settings: Settings, classes: int) -> Any:
+    layers = keras.layers
+    x = layers.Conv2D(32, (3, 3), padding="same", activation="relu")(x)
+    x = layers.MaxPooling2D((2, 2))(x)
+    for filters in (64, 64, 128, 256):
+        x = layers.Conv2D(filters, (3, 3), padding="same", use_bias=False)(x)
+        x = layers.BatchNormalization()(x)
+        x = layers.Activation("relu")(x)
+        x = layers.MaxPooling2D((2, 2))(x)
+    x = layers.Dropout(0.3)(x)
+    x = layers.Flatten()(x)
+    x = layers.Dense(128, activation="relu")(x)
+    x = layers.Dropout(0.5)(x)
+    return answer(x, classes)
+
+
+def varied() -> Sequence[Any]:
+    """As patients stand and machines differ: turned, moved, scaled, brighter, with more contrast."""
+    layers = keras.layers
+    return (
+        layers.RandomRotation(0.05, fill_mode="constant"),
+        layers.RandomTranslation(0.1, 0.1, fill_mode="constant"),
+        layers.RandomZoom(0.15, fill_mode="constant"),
+        layers.RandomContrast(0.3, value_range=(0, 1)),
+        layers.RandomBrightness(0.15, value_range=(0, 1)),
+    )
+
+
+RECIPE = Recipe(
+    name="pneumonia",
+    summary="Chest X-rays: pneumonia or not, three to one.",
+    about="""\
+Five convolutions, four batch normalizations, five poolings and two dropouts. There are three times as many pictures
+of one class as of the other, so both are drawn equally often (--balance sampler).
+
+--data is a folder with train, val and test, a folder for each class (NORMAL, PNEUMONIA) in each; parts that are
+missing are cut off from the training. Without it chest_xray is looked for here and in the folder that TRICERAS_DATA
+names.""",
+    load=folders(
+        "pneumonia",
+        channels=1,
+        places=("chest_xray",),
+        origin="https://data.mendeley.com/datasets/rscbjbr9sj",
+    ),
+    network=network,
+    usual={
+        "image_size": "128",
+        "epochs": 25,
+        "batch_size": 32,
+        "optimizer": "adam",
+        "lr": 0.001,
+        "augment": True,
+        "balance": "sampler",
+    },
+    augmentation=varied,
+)

@@ -1,0 +1,385 @@
+"""Where a recipe's pictures come from: a data set by name, a file of arrays, folders, or a list of files."""
+
+from __future__ import annotations
+
+import csv
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from triceras.apps.images import SUFFIXES, ImageError, read_image
+from triceras.apps.recipes.recipe import Data, Settings
+from triceras.core.errors import ArgumentError, DataUnavailableError, FileFormatError, require, shown
+from triceras.datasets import cifar10, digits, fashion_mnist, mnist
+from triceras.datasets.idx import idx_files, read_idx
+
+IN_MEMORY = 2 << 30  # bytes of decoded pictures; more of them lie in a file that is mapped
+SPLIT_SEED = 2024  # of the parts that are cut off, the same whatever the run's seed
+PARTS = {
+    "train": ("train", "training"),
+    "validation": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing"),
+}
+HELD_OUT = 0.15  # of each class, for a part that isn't there
+NAMED = {  # loader and names of the classes
+    "mnist": (mnist, list("0123456789")),
+    "digits": (digits, list("0123456789")),
+    "fashion-mnist": (
+        fashion_mnist,
+        [
+            "T-shirt",
+            "Trouser",
+            "Pullover",
+            "Dress",
+            "Coat",
+            "Sandal",
+            "Shirt",
+            "Sneaker",
+            "Bag",
+            "Ankle boot",
+        ],
+    ),
+    "cifar10": (
+        cifar10,
+        ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"],
+    ),
+}
+
+Split = tuple[np.ndarray, np.ndarray]
+
+
+# ---- arrays
+
+
+def arrays(name: str, held_out: float = 1 / 12) -> Callable[[Settings], Data]:
+    """A loader of a data set by its name, or of a file or folder in its format.
+
+    Args:
+        name: one of `NAMED`.
+        held_out: the fraction of the training pictures that is for validation.
+    """
+
+    def load(settings: Settings) -> Data:
+        named = settings.data in NAMED
+        source = settings.data if named else name
+        module, classes = NAMED[source]
+        if settings.data is None or named:
+            train, test = module.load_data()
+        else:
+            train, test = read_arrays(Path(settings.data))
+        (x, y), (x_test, y_test) = _checked(train, classes), _checked(test, classes)
+        x, x_test = resized(x, settings.size), resized(x_test, settings.size)
+        kept, held = stratified(y, held_out)
+        return Data(classes, (x[kept], y[kept]), (x[held], y[held]), (x_test, y_test))
+
+    return load
+
+
+def read_arrays(path: Path) -> tuple[Split, Split]:
+    """Training and test pictures from an `.npz` with x_train, y_train, x_test and y_test, or idx files in a folder.
+
+    Raises:
+        DataUnavailableError: there is no such thing.
+        FileFormatError: it holds something else.
+    """
+    if path.is_dir():
+        if files := idx_files(path):
+            return read_idx(files)
+        raise DataUnavailableError(
+            f"--data: the folder '{path}' holds no idx files (train-images-idx3-ubyte.gz and its like). "
+            "Name such a folder, or an .npz file with x_train, y_train, x_test and y_test."
+        )
+    if not path.is_file():
+        raise DataUnavailableError(f"--data: there is no file or folder '{path}'.")
+    try:
+        with np.load(path, allow_pickle=False) as found:
+            parts = [found[key] for key in ("x_train", "y_train", "x_test", "y_test")]
+    except Exception as error:  # whatever a broken file makes of NumPy
+        raise FileFormatError(
+            f"--data: '{path}' can't be read as an .npz file with x_train, y_train, x_test and y_test: {error}"
+        ) from error
+    return (parts[0], parts[1]), (parts[2], parts[3])
+
+
+def _checked(split: Split, classes: Sequence[str]) -> Split:
+    """Bytes (n, h, w, c) and class numbers (n,)."""
+    x, y = split
+    x = x[..., None] if x.ndim == 3 else x
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if x.ndim != 4 or x.dtype != np.uint8 or x.shape[3] not in (1, 3) or y.shape != (len(x),) or not len(x):
+        raise FileFormatError(
+            "--data must hold pictures as bytes (n, height, width) or (n, height, width, 1 or 3), and as many "
+            f"labels. Received: {x.dtype}{x.shape} and {y.dtype}{y.shape}"
+        )
+    if y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= len(classes):
+        raise FileFormatError(
+            f"--data must hold labels from 0 to {len(classes) - 1}. Received {y.dtype} from {y.min()} to {y.max()}."
+        )
+    return x, y.astype("int32")
+
+
+def resized(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Bytes (n, h, w, c) in another size."""
+    if images.shape[1:3] == size:
+        return images
+    from PIL import Image
+
+    channels = images.shape[3]
+    result = np.empty((len(images), *size, channels), np.uint8)
+    for image, place in zip(images, result):
+        picture = Image.fromarray(image[..., 0] if channels == 1 else image)
+        place[...] = np.asarray(picture.resize(size[::-1], Image.Resampling.BILINEAR)).reshape(place.shape)
+    return result
+
+
+def stratified(labels: np.ndarray, fraction: float) -> tuple[np.ndarray, np.ndarray]:
+    """Rows that are kept, and rows that are held out: that fraction of each class, at least one, always the same.
+
+    >>> kept, held = stratified(np.array([0] * 8 + [1] * 4), 0.25)
+    >>> len(kept), len(held)
+    (9, 3)
+    """
+    random = np.random.default_rng(SPLIT_SEED)
+    held = [
+        random.permutation(rows)[: max(1, round(fraction * len(rows)))]
+        for rows in (np.flatnonzero(labels == label) for label in np.unique(labels))
+        if len(rows) > 1
+    ]
+    chosen = np.zeros(len(labels), bool)
+    chosen[np.concatenate(held) if held else []] = True
+    return np.flatnonzero(~chosen), np.flatnonzero(chosen)
+
+
+# ---- files
+
+
+@dataclass(frozen=True)
+class Files:
+    """Picture files with the names of their classes."""
+
+    paths: list[Path]
+    labels: list[str]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def rows(self, rows: Sequence[int]) -> Files:
+        """Some of them."""
+        return Files([self.paths[i] for i in rows], [self.labels[i] for i in rows])
+
+
+def folders(
+    name: str, channels: int, places: Sequence[str] = (), origin: str = ""
+) -> Callable[[Settings], Data]:
+    """A loader of folders of class folders, or of a CSV file.
+
+    Args:
+        name: of the recipe, for messages.
+        channels: 1 for gray, 3 for colour.
+        places: where to look below the folder that TRICERAS_DATA names, and below this one, if none is given.
+        origin: where the data can be had.
+    """
+
+    def load(settings: Settings) -> Data:
+        return from_files(_found(settings.data, name, places, origin), settings.size, channels)
+
+    return load
+
+
+def _found(given: str | None, name: str, places: Sequence[str], origin: str) -> Path:
+    if given is not None:
+        return Path(given).expanduser()
+    below = [Path(os.environ["TRICERAS_DATA"])] if os.environ.get("TRICERAS_DATA") else []
+    for root in (*below, Path()):
+        for place in places:
+            if (root / place).is_dir():
+                return root / place
+    raise DataUnavailableError(
+        f"{name} needs pictures: give their folder with --data, one folder a class in it (also inside of "
+        f"train, val and test), or a CSV file of file,label.{origin and f' They can be had from {origin}.'}"
+    )
+
+
+def from_files(path: Path, size: tuple[int, int], channels: int) -> Data:
+    """The pictures below a folder, or of a CSV file, in three parts; what is missing is cut off from the training.
+
+    Raises:
+        DataUnavailableError: there are none.
+        ArgumentError: they are all of one class.
+    """
+    parts = find_parts(path)
+    train = parts["train"]
+    classes = sorted(set(train.labels))
+    if len(classes) < 2:
+        raise ArgumentError(
+            f"--data: all pictures in '{path}' are of one class, {shown(classes[0])}. A classifier needs at "
+            "least two: put each class into a folder of its own."
+        )
+    for part in ("validation", "test"):
+        if strange := sorted(set(parts[part].labels) - set(classes)) if part in parts else []:
+            raise ArgumentError(
+                f"--data: '{path}' has classes for {part} that aren't in the training part: {shown(strange)}"
+            )
+    notes = []
+    read: dict[str, Split] = {}
+    skipped: list[str] = []
+    for part, files in parts.items():
+        images, rows, problems = read_all(files.paths, size, channels)
+        labels = np.array([classes.index(files.labels[i]) for i in rows], "int32")
+        read[part] = images, labels
+        skipped += problems
+    if skipped:
+        notes.append(_told_of(skipped))
+    missing = [part for part in ("test", "validation") if part not in read]
+    for part in missing:
+        x, y = read["train"]
+        kept, held = stratified(y, HELD_OUT)
+        read["train"], read[part] = (x[kept], y[kept]), (x[held], y[held])
+    if missing:
+        notes.append(
+            f"There is no folder for {' or '.join(missing)}: {HELD_OUT:.0%} of the training pictures were set "
+            f"apart for {'each' if len(missing) > 1 else 'it'}, always the same ones."
+        )
+    for part, (_, y) in read.items():
+        if absent := [c for i, c in enumerate(classes) if not (y == i).any()]:
+            if part == "train":
+                raise ArgumentError(f"--data: no picture of {shown(absent)} in '{path}' could be used.")
+            notes.append(f"The {part} part has no pictures of {', '.join(absent)}.")
+    return Data(classes, read["train"], read["validation"], read["test"], notes)
+
+
+def find_parts(path: Path) -> dict[str, Files]:
+    """The files of each part below a folder or in a CSV file; "train" alone where there are no parts.
+
+    Raises:
+        DataUnavailableError: there are none.
+    """
+    if path.is_file():
+        return _listed(path)
+    if not path.is_dir():
+        raise DataUnavailableError(f"--data: there is no folder or file '{path}'.")
+    inside = {p.name.lower(): p for p in sorted(path.iterdir()) if p.is_dir() and not p.name.startswith(".")}
+    named = {
+        part: inside[name] for part, names in PARTS.items() for name in reversed(names) if name in inside
+    }
+    if "train" not in named:
+        named = {"train": path}
+        if len(inside) == 1:  # archives often hold one folder around it all
+            (only,) = inside.values()
+            if any(p.is_dir() for p in only.iterdir()):
+                return find_parts(only)
+    parts = {part: _below(folder) for part, folder in named.items()}
+    if not len(parts["train"]):
+        loose = sum(p.suffix.lower() in SUFFIXES for p in named["train"].iterdir())
+        what = f"holds {loose} pictures, but none in a folder of its class" if loose else "holds no pictures"
+        raise DataUnavailableError(
+            f"--data: the folder '{named['train']}' {what}. Expected: one folder a class, with pictures "
+            f"({', '.join(s[1:] for s in SUFFIXES[:5])}, ...) in it."
+        )
+    return {part: files for part, files in parts.items() if len(files)}
+
+
+def _below(folder: Path) -> Files:
+    """All pictures below the class folders of a folder, however deep."""
+    paths, labels = [], []
+    for kind in sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")):
+        for root, names, files in os.walk(kind):
+            names.sort()
+            names[:] = [n for n in names if not n.startswith(".")]
+            for file in sorted(files):
+                if os.path.splitext(file)[1].lower() in SUFFIXES and not file.startswith("."):
+                    paths.append(Path(root, file))
+                    labels.append(kind.name)
+    return Files(paths, labels)
+
+
+def _listed(path: Path) -> dict[str, Files]:
+    """The files of a CSV of file,label and maybe split; names are relative to its folder."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = [[cell.strip() for cell in row] for row in csv.reader(file) if any(row)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise FileFormatError(f"--data: '{path}' can't be read as CSV: {error}.") from error
+    header = [name.lower() for name in rows[0]] if rows else []
+    columns = {"file": 0, "label": 1}
+    if {"label", "class"} & set(header):
+        named = {"filename": "file", "path": "file", "image": "file", "class": "label"}
+        columns = {named.get(name, name): i for i, name in enumerate(header)}
+        columns.setdefault("file", 0)
+        rows = rows[1:]
+    if not rows or any(len(row) <= max(columns["file"], columns["label"]) for row in rows):
+        raise FileFormatError(
+            f"--data: '{path}' must have the columns file and label (and may have split). "
+            f"Received: {shown(','.join(rows[0])) if rows else 'an empty file'}"
+        )
+    place = columns.get("split")
+    known = {name: part for part, names in PARTS.items() for name in names}
+    parts: dict[str, Files] = {}
+    for row in rows:
+        split = row[place].lower() if place is not None and place < len(row) else "train"
+        if split not in known:
+            raise FileFormatError(f"--data: '{path}' has an unknown split {split!r}: use train, val or test.")
+        part = parts.setdefault(known[split], Files([], []))
+        part.paths.append(path.parent / row[columns["file"]])
+        part.labels.append(row[columns["label"]])
+    if "train" not in parts:
+        raise FileFormatError(f"--data: '{path}' has no pictures for training.")
+    return parts
+
+
+def read_all(
+    paths: Sequence[Path], size: tuple[int, int], channels: int
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Pictures (n, h, w, c) as bytes, the rows of those that could be read, and what is wrong with the others."""
+    require("PIL.Image", "vision", "Reading pictures")
+    images = _room((len(paths), *size, channels))
+    problems: list[str] = []
+    good = []
+    with ThreadPoolExecutor(min(8, (os.cpu_count() or 1) + 1)) as pool:
+        for row, result in enumerate(pool.map(lambda p: _read(p, size, channels), paths)):
+            if isinstance(result, np.ndarray):
+                images[len(good)] = result
+                good.append(row)
+            else:
+                problems.append(result)
+    return images[: len(good)], np.array(good, int), problems
+
+
+def _read(path: Path, size: tuple[int, int], channels: int) -> np.ndarray | str:
+    from PIL import Image
+
+    try:
+        picture = read_image(path).convert("L" if channels == 1 else "RGB")
+    except ImageError as error:
+        return str(error)
+    if picture.size != size[::-1]:
+        picture = picture.resize(size[::-1], Image.Resampling.BILINEAR)
+    return np.asarray(picture).reshape(*size, channels)
+
+
+def _room(shape: tuple[int, ...]) -> np.ndarray:
+    """Space for pictures: memory, or for many a nameless file that goes when nobody needs it any more."""
+    if np.prod(shape, dtype="int64") <= IN_MEMORY:
+        return np.empty(shape, np.uint8)
+    file = tempfile.TemporaryFile()
+    return np.memmap(file, np.uint8, "w+", shape=shape)
+
+
+def _told_of(problems: Sequence[str], most: int = 5) -> str:
+    count = f"{len(problems):,} file{'s'[: len(problems) > 1]} couldn't be used and {'were' if len(problems) > 1 else 'was'} left out:"
+    more = [f"... and {len(problems) - most:,} more"] if len(problems) > most else []
+    return "\n  ".join([count, *problems[:most], *more])
+
+
+def counts(data: Data) -> Iterator[tuple[str, Counter[str]]]:
+    """For each part, how many pictures there are of each class."""
+    for part in ("train", "validation", "test"):
+        labels = getattr(data, part)[1]
+        yield part, Counter({name: int((labels == i).sum()) for i, name in enumerate(data.classes)})
