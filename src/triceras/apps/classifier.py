@@ -124,6 +124,11 @@ class Classifier:
         )
 
     @property
+    def all_outputs(self) -> list[str]:
+        """Names of the outputs in the model's own order."""
+        return list(self._kinds)
+
+    @property
     def reads_digits(self) -> bool:
         """Whether the classes are the ten digits of MNIST, which are white on black."""
         return self.classes == DIGITS and self.channels == 1 and self.image_size == (28, 28)

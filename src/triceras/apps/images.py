@@ -15,7 +15,7 @@ from triceras.core.errors import FileFormatError, require
 
 MAX_PIXELS = 80_000_000  # of a picture; checked before any are decoded
 MAX_BYTES = 200_000_000  # of a file
-FORMATS = ("PNG", "JPEG", "MPO", "GIF", "BMP", "WEBP", "TIFF", "PPM", "AVIF")  # none runs other programs
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "AVIF")  # none runs other programs
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".avif")
 _opening = threading.Lock()  # filters of warnings belong to the process
 
@@ -79,7 +79,9 @@ def _decoded(data: bytes, name: str) -> Any:
     try:
         with _opening, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            image = Image.open(BytesIO(data), formats=FORMATS)  # reads the head only
+            Image.init()
+            known = [name for name in FORMATS if name in Image.OPEN]
+            image = Image.open(BytesIO(data), formats=known)  # reads the head only
     except Image.DecompressionBombError:
         raise ImageError(f"{name} is too large: more than {MAX_PIXELS:,} pixels.") from None
     except Exception as error:  # decoders raise all kinds for broken heads
