@@ -9,8 +9,10 @@ import typer
 
 from triceras.apps.commands.demo import demo
 from triceras.apps.commands.draw import draw
+from triceras.apps.commands.evaluate import evaluate
 from triceras.apps.commands.explain import explain
 from triceras.apps.commands.predict import predict
+from triceras.apps.commands.studio import studio
 from triceras.apps.commands.summary import summary
 from triceras.apps.commands.train import app as train
 from triceras.core.errors import TricerasError
@@ -44,10 +46,12 @@ def common(
 
 app.command(short_help="Train a network to read handwritten digits.")(demo)
 app.add_typer(train)
+app.command()(evaluate)
 app.command()(summary)
 app.command()(predict)
 app.command()(explain)
 app.command()(draw)
+app.command()(studio)
 
 
 def main() -> None:

@@ -24,6 +24,12 @@ def studio(
         Path | None,
         typer.Option(metavar="FILE", help="A model to use beside those of the runs.", show_default=False),
     ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Engine that models answer on.", show_default="the first one installed"
+        ),
+    ] = None,
 ) -> None:
     """Open a page to draw digits, look inside networks, train them and compare runs.
 
@@ -32,4 +38,4 @@ def studio(
     """
     from triceras.apps.studio import serve
 
-    serve(host, port, not no_browser, runs, model)
+    serve(host, port, not no_browser, runs, model, engine)

@@ -10,10 +10,13 @@ from typing import Any
 
 import typer
 
+import triceras as keras
 from triceras.core.errors import ArgumentError, require
 
 
-def serve(host: str, port: int, browser: bool, runs: Path, model: Path | None) -> None:
+def serve(
+    host: str, port: int, browser: bool, runs: Path, model: Path | None = None, engine: str | None = None
+) -> None:
     """Serve the page until Ctrl+C.
 
     Args:
@@ -22,6 +25,7 @@ def serve(host: str, port: int, browser: bool, runs: Path, model: Path | None) -
         browser: whether to open the page.
         runs: the runs folder; made when the first training starts.
         model: a model file to offer beside those of the runs.
+        engine: where models answer; the active one if not given.
 
     Raises:
         ArgumentError: the address, the port or the model can't be used.
@@ -38,6 +42,8 @@ def serve(host: str, port: int, browser: bool, runs: Path, model: Path | None) -
         raise ArgumentError(f"--model: there is no file '{model}'.")
     if runs.exists() and not runs.is_dir():
         raise ArgumentError(f"--runs: '{runs}' is a file, not a folder.")
+    if engine is not None:
+        keras.use_engine(engine)
     listener = _listener(host, port)
     studio = Studio(runs, model)
     address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}/"
@@ -65,13 +71,14 @@ def serve(host: str, port: int, browser: bool, runs: Path, model: Path | None) -
 
 
 def _listener(host: str, port: int) -> Any:
-    """A bound socket, so that a taken port is told before anything is loaded."""
+    """A bound socket, so that a taken port is told at once."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(address)
+            listener.listen()  # who comes before the server runs waits
         except OSError:
             listener.close()
             raise

@@ -109,7 +109,7 @@ def about(step: Step) -> str:
         maps = step.inputs[0].shape[-1] // layer.groups
         over = "the image" if maps == 1 else f"{maps} maps at once"
         size = f"{rows} by {columns}"
-        return f"Slides {layer.filters} kernels of {size} over {over}; each looks for a pattern.{end}"
+        return f"Slides {layer.filters} kernels of {size} over {over}; each seeks a pattern.{end}"
     if kind == "DepthwiseConv2D":
         return f"Slides a kernel of its own over each map.{end}"
     if kind in ("MaxPooling2D", "MinPooling2D", "AveragePooling2D"):
@@ -119,7 +119,9 @@ def about(step: Step) -> str:
         ]
         return f"Keeps {kept} of each {rows} by {columns} window: smaller maps, less bound to exact places."
     if kind == "Dense":
-        return f"{layer.units} sums over all {step.inputs[0].shape[-1]} inputs, with weights of their own.{end}"
+        return (
+            f"{layer.units} sums over all {step.inputs[0].shape[-1]} inputs, with weights of their own.{end}"
+        )
     return {
         "GlobalAveragePooling2D": "Each map becomes one number, its mean.",
         "GlobalMaxPooling2D": "Each map becomes one number, its largest value.",

@@ -10,7 +10,7 @@ from triceras.apps.recipes.images import READY_MADE
 from triceras.apps.recipes.recipe import HINTS, Recipe
 from triceras.apps.studio.guard import RequestError
 
-MAIN = ("data", "image_size", "epochs", "model", "augment", "multi_task")  # others are shown on demand
+MAIN = ("data", "epochs", "model", "augment", "multi_task")  # others are shown on demand
 CHOICES = {"model": ("small", *READY_MADE)}
 KINDS = {int: "int", float: "float", bool: "flag", str: "text"}
 

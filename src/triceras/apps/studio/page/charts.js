@@ -3,7 +3,7 @@
 import { el, short, svg } from "./dom.js";
 
 /** Round numbers that cover a range, about `count` of them. */
-function ticks(low, high, count = 4) {
+function ticks(low, high, count = 5) {
   const span = high - low || Math.abs(high) || 1;
   const raw = span / count, power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].find((m) => m * power >= raw) * power;

@@ -53,7 +53,7 @@ function busiest(layer) {
   if (!layer.maps) return { channel: Math.max(0, layer.values?.indexOf(Math.max(...layer.values))), row: 0, column: 0 };
   const { height, width } = layer.maps;
   let best = { value: -1 };
-  for (let map = 0; map < layer.channels.length; map++) {
+  for (let map = 0; map < Math.min(FIRST, layer.channels.length); map++) {
     mapOf(layer.maps, map).forEach((level, i) => {
       if (level > best.value) best = { value: level, map, i };
     });
@@ -107,7 +107,7 @@ function choose(index) {
     const here = tab.id === `tab-${index}`;
     tab.setAttribute("aria-selected", String(here));
     tab.tabIndex = here ? 0 : -1;
-    if (here) tab.scrollIntoView({ block: "nearest", inline: "nearest" });
+    if (here) $("rail").scrollLeft = tab.offsetLeft - ($("rail").clientWidth - tab.offsetWidth) / 2;
   }
   showLayer();
 }

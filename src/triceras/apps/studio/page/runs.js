@@ -10,6 +10,8 @@ const MOST = 8; // runs compared at once, one for each colour
 const PICTURES = { "curves.png": "Learning curves", "confusion.png": "Confusion matrix", "mistakes.png": "Worst mistakes",
   "gradcam.png": "Grad-CAM", "predictions.png": "Predictions" };
 
+const FOLLOW = { preparing: "Follow it", running: "Follow it", stopped: "Resume it", interrupted: "Resume it" };
+
 let list = [];
 let compared = [];  // names
 let shown = null;   // the run below
@@ -18,7 +20,7 @@ function table() {
   const row = (run) => {
     const box = el("input", { type: "checkbox", ariaLabel: `Compare ${run.name}`, checked: compared.includes(run.name),
       onchange: (event) => compare(run.name, event.target.checked) });
-    return el("tr", { className: run.name === shown ? "here" : "" }, el("td", { className: "text" }, box),
+    return el("tr", { "data-run": run.name }, el("td", { className: "text" }, box),
       el("th", { scope: "row", className: "text" }, el("a", { href: `#/runs/${encodeURIComponent(run.name)}` }, run.name)),
       el("td", { className: "text" }, badge(run.state)),
       el("td", {}, run.epochs ? `${run.epoch} / ${run.epochs}` : String(run.epoch || "–")),
@@ -33,8 +35,10 @@ function table() {
 
 function compare(name, wanted) {
   compared = compared.filter((each) => each !== name);
-  if (wanted) compared = [...compared, name].slice(-MOST);
-  table();
+  if (wanted) compared = [...compared, name];
+  for (const box of $("runs-table").querySelectorAll("input")) {
+    box.disabled = compared.length >= MOST && !box.checked;
+  }
   showCompared();
 }
 
@@ -46,14 +50,14 @@ async function showCompared() {
     const names = [...compared];
     const runs = await Promise.all(names.map((name) => get(`/api/runs/${encodeURIComponent(name)}`)));
     const charts = el("div", { className: "charts" });
-    box.replaceChildren(el("h2", {}, `${names.length} runs beside each other`), charts);
+    box.replaceChildren(el("h2", {}, `${names.length} runs compared`), charts);
     curves(charts, runs.map((run, i) => ({ ...run, color: i + 1 })));
   } catch (error) { notice(error.message); }
 }
 
 async function showRun(name) {
   shown = name;
-  table();
+  for (const row of $("runs-table").tBodies[0].rows) row.classList.toggle("here", row.dataset.run === name);
   const box = $("run");
   box.hidden = !name;
   if (!name) return;
@@ -67,7 +71,7 @@ async function showRun(name) {
     box.replaceChildren(
       el("div", { className: "training-head" }, el("h2", {}, run.name), badge(run.state),
         run.model && el("button", { type: "button", onclick: () => useModel(run.model) }, "Draw with it"),
-        el("a", { href: `#/train/${encodeURIComponent(name)}` }, run.state === "running" ? "Follow it" : "Its training")),
+        el("a", { href: `#/train/${encodeURIComponent(name)}` }, FOLLOW[run.state] ?? "Its training")),
       facts.length ? el("dl", { className: "figures" }, facts) : "", charts, report(run.report), pictures(run), settings(run.settings));
     curves(charts, [run]);
   } catch (error) { notice(error.message); }
@@ -77,7 +81,7 @@ function report(found) {
   const rows = Object.entries(found).filter(([, value]) => value && typeof value === "object" && "precision" in value);
   if (!rows.length) return "";
   const number = (value) => (typeof value === "number" ? value.toFixed(3) : "–");
-  return el("div", {}, el("h3", {}, "Test report, by class"), el("div", { className: "scroll" }, el("table", { className: "table" },
+  return el("div", {}, el("h3", { className: "gap" }, "Test report, by class"), el("div", { className: "scroll" }, el("table", { className: "table" },
     el("thead", {}, el("tr", {}, ["Class", "Precision", "Recall", "F1", "Images"].map((t) => el("th", { scope: "col" }, t)))),
     el("tbody", {}, rows.map(([name, r]) => el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, number(r.precision)), el("td", {}, number(r.recall)),
       el("td", {}, number(r["f1-score"])), el("td", {}, Math.round(r.support ?? 0).toLocaleString())))))));
@@ -92,7 +96,7 @@ function pictures(run) {
       .then((url) => { image.src = url; }, (error) => notice(error.message));
     box.append(el("button", { type: "button", onclick: () => enlarge(image) }, image, el("span", {}, title)));
   }
-  return el("div", {}, el("h3", {}, "Pictures"), box);
+  return el("div", {}, el("h3", { className: "gap" }, "Pictures"), box);
 }
 
 function enlarge(image) {
@@ -121,6 +125,7 @@ export async function show([name] = []) {
     if (!list.length) return;
     const known = (each) => list.some((run) => run.name === each);
     compared = compared.filter(known);
+    table();
     await Promise.all([showRun(known(name) ? name : list[0].name), showCompared()]);
   } catch (error) { notice(error.message); }
 }
