@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1] / "src" / "triceras"
 LEVELS = [
     ["apps", "__main__"],
     ["visualization"],
+    ["applications"],
     ["models"],
     ["saving"],
     ["training"],

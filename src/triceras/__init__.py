@@ -22,6 +22,7 @@ _publish(
             "triceras.dtype_policies",
         ),
         "activations": ("triceras.activations",),
+        "applications": ("triceras.applications",),
         "backend": ("triceras.core.config", "triceras.core.dtypes", "triceras.core.scope", "triceras.core.spec",
                     "triceras.engine.selection"),
         "callbacks": ("triceras.training.callbacks",),
@@ -46,7 +47,7 @@ _publish(
         "tree": ("triceras.core.tree",),
         "utils": ("triceras.utils", "triceras.core.config", "triceras.core.dtypes", "triceras.core.scope",
                   "triceras.core.spec", "triceras.training.feed", "triceras.training.progress", "triceras.random",
-                  "triceras.saving.objects", "triceras.models.plot"),
+                  "triceras.saving.objects", "triceras.models.plot", "triceras.graph"),
         "visualization": ("triceras.visualization",),
     }
 )  # fmt: skip

@@ -200,3 +200,26 @@ class Function(Operation):
         specs = [KerasTensor(s, t.dtype) for s, t in zip(flat, self.inputs, strict=True)]
         outputs = self.compute_output_spec(tree.pack_sequence_as(self._inputs_struct, specs))
         return tree.map_structure(lambda t: t.shape, outputs)
+
+
+@export("utils.get_source_inputs")
+def get_source_inputs(tensor: KerasTensor) -> list[KerasTensor]:
+    """The symbolic inputs that a symbolic tensor depends on, each once.
+
+    >>> from triceras import Input
+    >>> x = Input(shape=(2,), name="x")
+    >>> [t.name for t in get_source_inputs(x * 2.0 + x)]
+    ['x']
+    """
+    found: dict[int, KerasTensor] = {}
+    waiting, seen = [tensor], set()
+    while waiting:
+        current = waiting.pop()
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        if current.history is None or not current.history[0].inputs:
+            found.setdefault(id(current), current)
+        else:
+            waiting += reversed(current.history[0].inputs)
+    return list(found.values())

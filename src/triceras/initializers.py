@@ -13,6 +13,7 @@ from triceras.core import dtypes
 from triceras.core.capture import Configurable
 from triceras.core.errors import ArgumentError, ArgumentTypeError, ShapeError, require
 from triceras.core.registry import export, publish
+from triceras.core.scope import Local
 from triceras.core.spec import standardize_shape
 from triceras.engine import selection
 from triceras.random import SeedGenerator, next_key, stream
@@ -209,6 +210,9 @@ class STFT(Initializer):
 # -- random values -------------------------------------------------------------------------------------------
 
 
+unfilled: Local[bool] = Local("unfilled", False)  # zeros will do, for a file brings the values
+
+
 class RandomInitializer(Initializer):
     """Base of the initializers that draw random numbers.
 
@@ -239,6 +243,8 @@ class RandomInitializer(Initializer):
             raise ArgumentError(
                 f"{type(self).__name__} draws floating-point numbers. Received: dtype={dtype!r}"
             )
+        if unfilled.get():
+            return np.zeros(shape, dtype)
         if self.seed is None:
             key = next_key(re.sub(r"_\d+(?=/|$)", "", path or ""))
         elif isinstance(self.seed, SeedGenerator):

@@ -311,11 +311,11 @@ def test_other_paths(tmp_path: Path, parts: dict[str, bytes]) -> None:
     with pytest.raises(FileNotFoundError, match=r"config\.json"):
         saving.load_model(tmp_path)
     (tmp_path / "m.h5").write_bytes(good.read_bytes())
-    refused(tmp_path / "m.h5", "older HDF5", FileFormatError)
+    refused(tmp_path / "m.h5", "no HDF5 file", FileFormatError)
     (tmp_path / "renamed.zip").write_bytes(good.read_bytes())
     assert saving.load_model(tmp_path / "renamed.zip").count_params() == 23
     with pytest.raises(TricerasError, match="end in"):
-        model().load_weights(good.rename(tmp_path / "weights.h5"))
+        model().load_weights(good.rename(tmp_path / "weights.zip"))
 
 
 @pytest.mark.parametrize("tenth", range(10))

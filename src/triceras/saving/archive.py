@@ -18,6 +18,7 @@ from typing import IO, Any
 from triceras.core.errors import ArgumentError, ArgumentTypeError, FileFormatError, TricerasError
 from triceras.core.registry import export
 from triceras.saving.atomic import replacing
+from triceras.saving.legacy import read_config, read_legacy_weights, read_optimizer
 from triceras.saving.objects import (
     CustomObjectScope,
     ObjectSharing,
@@ -118,7 +119,7 @@ def load_model(
     """Load a model that `save_model` (or Keras 3) wrote. Nothing in the file is ever executed.
 
     Args:
-        filepath: a `.keras` file, or the folder that `zipped=False` wrote.
+        filepath: a `.keras` file, the folder that `zipped=False` wrote, or a model in the older `.h5` format.
         custom_objects: classes and functions of yours that the file names.
         compile: also restore optimizer, loss and metrics.
         safe_mode: accepted for compatibility; loading is always safe, and False changes nothing.
@@ -129,12 +130,9 @@ def load_model(
         NotFoundError: the file names a class or function that isn't known.
     """
     path = existing(filepath)
-    if path.suffix in (".h5", ".hdf5"):
-        raise FileFormatError(
-            f"{path} is in the older HDF5 format. Open it with Keras 3 and save it as .keras, or load its "
-            "weights alone from a .weights.h5 file."
-        )
-    with opened(path) as (config, reader), room([5 * reader.numbers + SPARE_NUMBERS]):
+    legacy = path.suffix in (".h5", ".hdf5")
+    parts = (opened_legacy if legacy else opened)(path)
+    with parts as (config, reader), room([5 * reader.numbers + SPARE_NUMBERS]):
         if not isinstance(config, dict) or "class_name" not in config:
             raise FileFormatError(f"{path} holds no model: its config isn't that of a model.")
         try:
@@ -150,7 +148,11 @@ def load_model(
                 f"{path}: the model {model.name!r} can't be built from the file, for its input shape isn't "
                 "saved. Give the class a `build` method or a `build_from_config`, or save the weights alone."
             )
-        read_weights(model, reader)
+        if legacy:
+            read_legacy_weights(model, reader)
+            read_optimizer(model, reader)
+        else:
+            read_weights(model, reader)
     return model
 
 
@@ -163,6 +165,13 @@ def _rebuilt(config: dict[str, Any], custom_objects: dict[str, Any], compile: bo
         if compile and setup:
             model.compile_from_config(setup)
     return model
+
+
+@contextmanager
+def opened_legacy(path: Path) -> Iterator[tuple[Any, Reader]]:
+    """The same of a model in the older HDF5 format."""
+    with path.open("rb") as file, Reader(file, str(path)) as reader:
+        yield read_config(reader), reader
 
 
 @contextmanager

@@ -426,7 +426,7 @@ def _class(module: Any, name: str, registered: Any) -> Any:
 def _namespaces(module: Any) -> tuple[str, ...]:
     """Public namespaces that a config's module name can mean; internal names mean those above them."""
     if module is None:
-        return CLASSES
+        return (*CLASSES, "src.models.functional")
     root, *parts = module.split(".") if isinstance(module, str) else [None]
     if root not in ROOTS:
         return ()

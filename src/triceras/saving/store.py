@@ -170,6 +170,51 @@ class Reader:
         full = f"{path}/vars" if path else "vars"
         return Group(self._file.get(full))
 
+    def array(self, path: str) -> np.ndarray:
+        """The array at a path."""
+        group, _, name = path.rpartition("/")
+        return Group(self._file[group or "/"])[name]
+
+    def text(self, group: str, name: str) -> str | None:
+        """A text beside a group; None if there is none."""
+        found = self._attribute(group, name)
+        return None if found is None or len(found) != 1 else found[0]
+
+    def texts(self, group: str, name: str) -> list[str] | None:
+        """A list of texts beside a group; None if there is none. Long ones are cut into numbered parts."""
+        whole = self._attribute(group, name)
+        if whole is not None:
+            return whole
+        found: list[str] = []
+        for number in range(MOST_OBJECTS):
+            part = self._attribute(group, f"{name}{number}")
+            if part is None:
+                return found if number else None
+            found += part
+        raise FileFormatError(f"{self.what} is refused: the list {name!r} has too many parts.")
+
+    def _attribute(self, group: str, name: str) -> list[str] | None:
+        owner = self._file.get(group or "/")
+        if not isinstance(owner, h5py.Group) or name not in owner.attrs:
+            return None
+        attribute = owner.attrs.get_id(name)
+        count = math.prod(attribute.shape or ())
+        if count == 0:
+            return []
+        if (
+            h5py.check_string_dtype(attribute.dtype) is None
+            or count > MOST_OBJECTS
+            or attribute.get_storage_size() > SMALL
+        ):
+            raise FileFormatError(f"{self.what} is refused: the attribute {name!r} isn't text, or too large.")
+        try:
+            values = np.asarray(owner.attrs[name], dtype=object).reshape(-1)
+            return [v.decode("utf-8") if isinstance(v, bytes) else str(v) for v in values]
+        except (OSError, RuntimeError, ValueError) as error:
+            raise FileFormatError(
+                f"The attribute {name!r} of {self.what} can't be read, the file is damaged: {error}"
+            ) from error
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()

@@ -26,6 +26,18 @@ class WeightsMismatchError(ShapeError):
     """A file's weights don't fit the model."""
 
 
+def mismatch(what: str, model: Any, problems: list[str]) -> WeightsMismatchError:
+    """The error that lists why a file's weights don't fit."""
+    lines = problems[:SHOWN_PROBLEMS]
+    if len(problems) > SHOWN_PROBLEMS:
+        lines.append(f"... and {len(problems) - SHOWN_PROBLEMS} more")
+    return WeightsMismatchError(
+        f"{what} doesn't fit the model {model.name!r}:\n  "
+        + "\n  ".join(lines)
+        + "\nLoad into the architecture that was saved, or pass skip_mismatch=True to load what fits."
+    )
+
+
 def write_weights(model: Any, file: Any, skipped: Collection[Any] = ()) -> None:
     """Write all weights and the optimizer's state into an HDF5 file."""
     with Writer(file) as writer:
@@ -72,14 +84,7 @@ def read_weights(model: Any, reader: Any, skip_mismatch: bool = False, skipped: 
             f"{p or 'the model itself'}: the file has weights the model has no place for" for p in left
         ]
         if problems and not skip_mismatch:
-            lines = problems[:SHOWN_PROBLEMS]
-            if len(problems) > SHOWN_PROBLEMS:
-                lines.append(f"... and {len(problems) - SHOWN_PROBLEMS} more")
-            raise WeightsMismatchError(
-                f"{reader.what} doesn't fit the model {model.name!r}:\n  "
-                + "\n  ".join(lines)
-                + "\nLoad into the architecture that was saved, or pass skip_mismatch=True to load what fits."
-            )
+            raise mismatch(reader.what, model, problems)
     except BaseException:
         for variable, value in before:
             variable.raw = value
@@ -190,16 +195,17 @@ def load_weights(model: Any, filepath: str | Path, skip_mismatch: bool = False, 
 
     Args:
         model: a built model of the same architecture.
-        filepath: a `.weights.h5`, `.weights.json` or `.keras` file.
+        filepath: a `.weights.h5`, `.weights.json` or `.keras` file, or one of the older `.h5` format.
         skip_mismatch: load what fits and warn about the rest.
-        **kwargs: `objects_to_skip`, parts of the model that are left as they are.
+        **kwargs: `objects_to_skip`, parts of the model that are left as they are; for the older format
+            `by_name`, whether layers are matched by their names instead of their order.
 
     Raises:
         FileNotFoundError: there is no such file.
         FileFormatError: the file is damaged, of another kind, or unsafe.
         WeightsMismatchError: the weights don't fit the model.
     """
-    skipped = kwargs.pop("objects_to_skip", None) or ()
+    skipped, by_name = kwargs.pop("objects_to_skip", None) or (), kwargs.pop("by_name", False)
     if kwargs:
         raise ArgumentTypeError(f"load_weights() got unknown arguments: {sorted(kwargs)}")
     path = existing(filepath)
@@ -208,14 +214,23 @@ def load_weights(model: Any, filepath: str | Path, skip_mismatch: bool = False, 
             f"Model {model.name!r} has no weights yet: call it on data or build it before loading them."
         )
     name = path.name
+    if by_name and not name.endswith((".h5", ".hdf5")):
+        _only_for(False, "by_name", "is", path)
     if name.endswith(".keras"):
         from triceras.saving.archive import opened
 
         with opened(path) as (_, reader):
             read_weights(model, reader, skip_mismatch, skipped)
-    elif name.endswith(".weights.h5"):
+    elif name.endswith((".h5", ".hdf5")):
+        from triceras.saving.legacy import is_legacy, read_legacy_weights
+
         with path.open("rb") as file, Reader(file, str(path)) as reader:
-            read_weights(model, reader, skip_mismatch, skipped)
+            if is_legacy(reader):
+                _only_for(not skipped, "objects_to_skip", "isn't", path)
+                read_legacy_weights(model, reader, by_name, skip_mismatch)
+            else:
+                _only_for(not by_name, "by_name", "is", path)
+                read_weights(model, reader, skip_mismatch, skipped)
     elif name.endswith(".weights.json"):
         with ExitStack() as stack:
             readers = []
@@ -225,8 +240,16 @@ def load_weights(model: Any, filepath: str | Path, skip_mismatch: bool = False, 
             read_weights(model, Shards(readers, str(path)), skip_mismatch, skipped)
     else:
         raise ArgumentError(
-            "load_weights() reads files that end in .weights.h5, .weights.json or .keras. "
+            "load_weights() reads files that end in .weights.h5, .weights.json, .keras or .h5. "
             f"Received: {str(filepath)!r}"
+        )
+
+
+def _only_for(holds: bool, argument: str, which: str, path: Path) -> None:
+    if not holds:
+        raise ArgumentError(
+            f"load_weights(): `{argument}` is only for files whose format {which} the older one. "
+            f"Received: {path}"
         )
 
 
