@@ -38,8 +38,8 @@ _publish(
         "models": ("triceras.models",),
         "ops": ("triceras.ops",),
         "optimizers": ("triceras.optimizers",),
-        "preprocessing": (),
-        "preprocessing.image": ("triceras.utils",),
+        "preprocessing": ("triceras.preprocessing",),
+        "preprocessing.image": ("triceras.utils", "triceras.preprocessing"),
         "preprocessing.sequence": ("triceras.utils",),
         "random": ("triceras.random",),
         "regularizers": ("triceras.regularizers",),
@@ -47,7 +47,9 @@ _publish(
         "tree": ("triceras.core.tree",),
         "utils": ("triceras.utils", "triceras.core.config", "triceras.core.dtypes", "triceras.core.scope",
                   "triceras.core.spec", "triceras.training.feed", "triceras.training.progress", "triceras.random",
-                  "triceras.saving.objects", "triceras.models.plot", "triceras.graph"),
+                  "triceras.saving.objects", "triceras.models.plot", "triceras.graph", "triceras.training.dataset",
+                  "triceras.preprocessing"),
+        "utils.bounding_boxes": ("triceras.utils.bounding_boxes",),
         "visualization": ("triceras.visualization",),
     }
 )  # fmt: skip

@@ -9,6 +9,7 @@ processes, each lane asks a process of its own, which hands its arrays over in a
 from __future__ import annotations
 
 import contextlib
+import copy
 import itertools
 import multiprocessing
 import os
@@ -124,11 +125,11 @@ class IndexedDataset(PyDataset):
 
     Training chooses the samples of each batch: in a new order each epoch, a function of seed and epoch, or
     all classes evenly with `fit(balance=True)`. `evaluate` and `predict` take them as they stand; iterating
-    gives the next shuffled pass each time where `shuffle` is true.
+    gives the next shuffled pass each time if `shuffle` is true.
 
     Args:
         samples: how many there are.
-        batch_size: samples a batch.
+        batch_size: samples a batch; None gives single samples when iterating, and batches of one in training.
         shuffle: whether passes are shuffled.
         seed: of the order and of what `gather` draws; None lets `fit` choose.
         labels: the class of each sample, where it is known.
@@ -147,20 +148,35 @@ class IndexedDataset(PyDataset):
     def __init__(
         self,
         samples: int,
-        batch_size: int = 32,
+        batch_size: int | None = 32,
         shuffle: bool = False,
         seed: int | None = None,
         labels: Any = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        if batch_size is None or int(batch_size) != batch_size or batch_size < 1:
-            raise ArgumentError(
-                f"`batch_size` of {type(self).__name__} must be a positive integer. Received: {batch_size!r}"
-            )
-        self.samples, self.batch_size, self.shuffle, self.seed = int(samples), int(batch_size), shuffle, seed
-        self.labels = labels
+        self.samples, self.shuffled, self.seed, self.labels = int(samples), bool(shuffle), seed, labels
         self._passes = 0
+        self._cut(batch_size)
+
+    def _cut(self, batch_size: int | None) -> None:
+        if batch_size is not None and (not isinstance(batch_size, (int, np.integer)) or batch_size < 1):
+            raise ArgumentError(
+                f"`batch_size` must be a positive integer or None. Received: batch_size={batch_size!r}"
+            )
+        self._single, self.batch_size = batch_size is None, int(batch_size or 1)
+
+    def _copy(self, **changes: Any) -> Any:
+        """Another view of the same samples."""
+        found = copy.copy(self)
+        found.__dict__.update(changes)
+        return found
+
+    def batch(self, batch_size: int) -> Any:
+        """The same samples in batches of another size."""
+        found = self._copy()
+        found._cut(batch_size)
+        return found
 
     def gather(self, rows: np.ndarray, random: np.random.Generator) -> Any:
         """The batch of the given samples.
@@ -183,12 +199,16 @@ class IndexedDataset(PyDataset):
 
     def _jobs(self) -> list[Job]:
         """All batches of the pass that is next."""
-        order = Order(self.samples, self.batch_size, self.shuffle, self.seed or 0)
+        order = Order(self.samples, self.batch_size, self.shuffled, self.seed or 0)
         return jobs(order.rows(self._passes), self.batch_size, self._passes)
 
     def _shown(self, job: Job) -> Any:
-        batch = self.do(job)
-        return batch if self.prepare is None else tree.map_structure(np.asarray, self.prepare(batch))
+        batch = self._finished(self.do(job))
+        return tree.map_structure(lambda a: a[0], batch, none_is_leaf=False) if self._single else batch
+
+    def _finished(self, batch: Any) -> Any:
+        """A gathered batch as users see it, with what `prepare` does."""
+        return batch
 
     def __getitem__(self, index: int) -> Any:
         return self._shown(self._jobs()[index])

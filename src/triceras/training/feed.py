@@ -588,8 +588,8 @@ def _classes(labels: Any, source: str, shuffle: Any, class_weight: Any) -> np.nd
         raise ArgumentError(f"`balance=True` needs the class of each sample, but {source} has none. {advice}")
     if tree.is_nested(labels) and not _is_list_of_values(labels):
         raise ArgumentError(
-            f"`balance=True` works for one output, but {source} has several targets, and any of them may hold "
-            f"the classes. {advice}"
+            f"`balance=True` works for one output, but {source} has several targets, and any may hold the "
+            f"classes. {advice}"
         )
     return class_numbers(_as_numpy(labels, "the labels"), "the labels, for `balance=True`,")
 
@@ -689,7 +689,7 @@ def make_feed(
         x = RowsOfBatches(x, classes)
     if isinstance(x, IndexedDataset):
         seed = seed if x.seed is None else int(x.seed)
-        order = Order(x.samples, x.batch_size, bool(shuffle and x.shuffle), seed, classes)
+        order = Order(x.samples, x.batch_size, bool(shuffle and x.shuffled), seed, classes)
         return IndexedFeed(x, intake, order, asked)
     if isinstance(x, PyDataset):
         return DatasetFeed(x, intake, asked, shuffle, seed)

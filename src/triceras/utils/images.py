@@ -211,3 +211,44 @@ def _middle(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, int, i
     height = max(1, min(size[1], size[0] * target[1] // target[0]))
     left, top = (size[0] - width) // 2, (size[1] - height) // 2
     return left, top, left + width, top + height
+
+
+@export("preprocessing.image.smart_resize")
+def smart_resize(
+    x: Any,
+    size: tuple[int, int],
+    interpolation: str = "bilinear",
+    data_format: str = "channels_last",
+    **kwargs: Any,
+) -> Any:
+    """Images of another size without distortion: the middle part with the proportions of `size`, resized.
+
+    Args:
+        x: one image or a batch, as an array or tensor.
+        size: (height, width).
+        interpolation: "nearest", "bilinear", "bicubic", "lanczos3" or "lanczos5".
+        data_format: "channels_last" or "channels_first".
+        **kwargs: `backend_module`, accepted for compatibility.
+
+    Returns:
+        Floats, a NumPy array where `x` was one.
+
+    >>> smart_resize(np.ones((4, 8, 3), "float32"), (2, 2)).shape
+    (2, 2, 3)
+    """
+    from triceras import ops
+
+    unknown = set(kwargs) - {"backend_module"}
+    if unknown:
+        raise ArgumentTypeError(f"smart_resize() got unknown arguments: {sorted(unknown)}")
+    if len(size) != 2:
+        raise ArgumentError(f"smart_resize() takes size=(height, width). Received: {size!r}")
+    if len(getattr(x, "shape", ())) not in (3, 4):
+        raise ShapeError(
+            f"smart_resize() takes images of rank 3 or 4. Received shape {getattr(x, 'shape', None)}."
+        )
+    images = ops.cast(ops.convert_to_tensor(x), floatx())
+    found = ops.image.resize(
+        images, size, interpolation=interpolation, crop_to_aspect_ratio=True, data_format=data_format
+    )
+    return ops.convert_to_numpy(found) if isinstance(x, np.ndarray) else found

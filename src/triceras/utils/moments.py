@@ -71,7 +71,7 @@ def inputs_of(data: Any, name: str) -> Iterator[NDArray[Any]]:
     """
     if hasattr(data, "shape") or (isinstance(data, (list, tuple)) and data and not _holds_arrays(data)):
         yield _array(data, name)
-    elif isinstance(data, Iterable) and not isinstance(data, (str, dict)):
+    elif isinstance(data, Iterable) and not isinstance(data, (str, dict)) and not _is_endless(data):
         for batch in data:
             yield _array(_inputs(batch), name)
     elif hasattr(data, "__getitem__") and hasattr(data, "__len__") and not isinstance(data, (str, dict)):
@@ -81,6 +81,11 @@ def inputs_of(data: Any, name: str) -> Iterator[NDArray[Any]]:
         raise ArgumentTypeError(
             f"{name}() takes an array or an iterable of arrays. Received: {type(data).__name__}"
         )
+
+
+def _is_endless(data: Any) -> bool:
+    """Whether iterating never ends, though the number of batches is known."""
+    return hasattr(data, "__next__") and hasattr(data, "__getitem__") and hasattr(data, "__len__")
 
 
 def _holds_arrays(items: Sequence[Any]) -> bool:
