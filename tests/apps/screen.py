@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import time
@@ -39,17 +41,17 @@ class Screen:
         )
         return done.stdout.strip()
 
-    def wait_for_window(self, name: str, seconds: float = 120) -> None:
-        """Wait for a window, and use it from then on."""
-        until = time.monotonic() + seconds
+    def wait_for_window(self, name: str, program: subprocess.Popen[str], seconds: float = 120) -> None:
+        """Wait until a program's window has its size and place, and use it from then on."""
+        until, places = time.monotonic() + seconds, [""]
         while time.monotonic() < until:
-            found = self.do("search", "--onlyvisible", "--name", name)
-            if found:
-                self.window = found.split()[-1]
-                self.do("windowmove", "--sync", self.window, 0, 0)
+            self.window = self.do("search", "--onlyvisible", "--name", name).split("\n")[-1]
+            places.append(self.do("getwindowgeometry", "--shell", self.window) if self.window else "")
+            if "HEIGHT" in places[-1] and places[-4:] == places[-1:] * 4:
                 self.do("windowfocus", self.window)
                 return
-            time.sleep(0.1)
+            assert program.poll() is None, program.stderr.read()
+            time.sleep(0.25)
         raise AssertionError(f"no window {name!r} within {seconds} s")
 
     def draw(self, strokes: list[np.ndarray], pause: float = 0.01) -> None:
@@ -64,6 +66,19 @@ class Screen:
     def press(self, key: str) -> None:
         """Press a key by its name for X, such as "Return"."""
         self.do("key", "--window", self.window, key)
+
+    def close(self) -> None:
+        """Click on the window's X: what a window manager then sends to the program."""
+        x = ctypes.CDLL("libX11.so.6")
+        x.XOpenDisplay.restype = ctypes.c_void_p
+        x.XInternAtom.restype = ctypes.c_ulong
+        display = ctypes.c_void_p(x.XOpenDisplay(self.environment["DISPLAY"].encode()))
+        protocols, delete = (x.XInternAtom(display, n, 0) for n in (b"WM_PROTOCOLS", b"WM_DELETE_WINDOW"))
+        window, client_message = int(self.window), 33
+        event = struct.pack("@iLiPLLi5l", client_message, 0, 1, 0, window, protocols, 32, delete, 0, 0, 0, 0)
+        x.XSendEvent(display, ctypes.c_ulong(window), 0, ctypes.c_long(0), event.ljust(192, b"\0"))
+        x.XSync(display, 0)
+        x.XCloseDisplay(display)
 
     def photograph(self, path: Path) -> None:
         """Save a picture of the whole screen."""
@@ -92,17 +107,11 @@ def screen(width: int = 900, height: int = 700) -> Iterator[Screen]:
 @contextmanager
 def window(place: Screen, *arguments: object) -> Iterator[subprocess.Popen[str]]:
     """A block in which `triceras draw` runs on a screen."""
-    program = subprocess.Popen(
-        [sys.executable, "-m", "triceras", "draw", *map(str, arguments)],
-        env=place.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        bufsize=1,
-    )
-    try:
-        place.wait_for_window("triceras draw")
-        yield program
-    finally:
-        program.kill()
-        program.wait(timeout=20)
+    command = [sys.executable, "-m", "triceras", "draw", *map(str, arguments)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, env=place.environment, text=True, bufsize=1, **pipes) as program:
+        try:
+            place.wait_for_window("triceras draw", program)
+            yield program
+        finally:
+            program.kill()

@@ -218,23 +218,29 @@ def run(classifier: Classifier, title: str, told: Callable[[str], None] = print)
 
     try:
         cv2.namedWindow(title, cv2.WINDOW_AUTOSIZE | cv2.WINDOW_GUI_NORMAL)
-        cv2.imshow(title, pad.frame()[..., ::-1])
-        cv2.setMouseCallback(title, mouse)
-        while True:
-            code = cv2.waitKey(10)
-            if cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) < 1:  # closed
-                break
-            if code != -1 and not pad.key(code & 0xFF):
+    except cv2.error as error:
+        raise OptionalDependencyError(
+            "This OpenCV can't open windows; the package opencv-python-headless has none. Replace it: pip "
+            "uninstall opencv-python-headless, then pip install opencv-python."
+        ) from error
+    cv2.imshow(title, pad.frame()[..., ::-1])
+    cv2.setMouseCallback(title, mouse)
+    try:
+        while (code := cv2.waitKey(10)) == -1 or pad.key(code & 0xFF):
+            if not _is_open(cv2, title):
                 break
             if pad.changed:
                 cv2.imshow(title, pad.frame()[..., ::-1])
-    except cv2.error as error:
-        raise OptionalDependencyError(
-            "This OpenCV can't open windows; the package opencv-python-headless has none. Replace it: "
-            f"pip uninstall opencv-python-headless, then pip install opencv-python. ({error.err})"
-        ) from error
     finally:
         cv2.destroyAllWindows()
+
+
+def _is_open(cv2: Any, title: str) -> bool:
+    """Whether the window is still there; asked for one that was closed, some versions raise an error."""
+    try:
+        return cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) >= 1
+    except cv2.error:
+        return False
 
 
 def _opencv() -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from triceras.apps.classifier import Classifier
 from triceras.core.errors import ArgumentError, NotFoundError, require
 
 MOST = 64  # maps of a layer that are shown
+TILE, GAP = 112, 10  # pixels
 HEAT = "inferno"
 
 
@@ -68,15 +68,18 @@ def run(
                 f"Nothing in the picture speaks for {classifier.classes[chosen]}, so gradcam.png stays dark."
             )
         show_heat(picture, heat, f"Where it saw what speaks for {what}", folder / "gradcam.png")
-        written.append("gradcam.png     where it saw what speaks for the class")
+        written.append("gradcam.png       where it saw what speaks for the class")
     show_heat(picture, pixels, f"Which pixels matter for {what}", folder / "saliency.png", over=False)
-    written.append("saliency.png    how much each pixel changes the score")
+    written.append("saliency.png      how much each pixel changes the score")
     images = {name: _as_images(classifier.model, name, values[0]) for name, values in maps.items()}
     for number, (name, values) in enumerate(images.items(), 1):
         file = f"maps-{number:02d}-{re.sub(r'[^A-Za-z0-9_.]+', '-', name)}.png"
         show_maps(values, name, folder / file)
-        if number == 1:
-            written.append(f"{file}    what each of the {len(images)} convolutions makes of it")
+    if images:
+        many = (
+            "the convolution makes" if len(images) == 1 else f"each of the {len(images)} convolutions makes"
+        )
+        written.append(f"maps-NN-NAME.png  what {many} of it")
     answer = f"{image}: {classifier.classes[best]} ({probabilities[best]:.1%})"
     print(
         "\n".join(
@@ -155,20 +158,34 @@ def show_maps(maps: np.ndarray, name: str, path: Path) -> None:
         name: of the layer.
         path: where the PNG goes.
     """
-    strength = np.abs(maps).mean(axis=(1, 2))
-    shown: Sequence[int] = range(len(maps))
+    from matplotlib import colormaps
+    from PIL import Image, ImageDraw, ImageFont
+
+    shown = list(range(len(maps)))
     title = f"{name}: {len(maps)} feature maps of {maps.shape[1]} x {maps.shape[2]}"
     if len(maps) > MOST:
-        shown = sorted(np.argsort(-strength)[:MOST].tolist())
+        shown = sorted(np.argsort(-np.abs(maps).mean(axis=(1, 2)))[:MOST].tolist())
         title += f", the {MOST} strongest"
+    longer = max(maps.shape[1:])
+    scale = TILE / longer if longer > TILE else max(1, TILE // longer)  # whole pixels where they are few
+    width, height = (max(1, round(n * scale)) for n in (maps.shape[2], maps.shape[1]))
     columns = math.ceil(math.sqrt(len(shown)))
-    rows = math.ceil(len(shown) / columns)
-    cell = 1.05
-    figure = _figure(max(columns * cell, 5.0), rows * (cell + 0.18) + 0.5)
-    figure.suptitle(title, fontsize=11)
-    for axis in (axes := figure.subplots(rows, columns, squeeze=False).ravel()):
-        axis.axis("off")
-    for axis, index in zip(axes, shown, strict=False):
-        axis.imshow(maps[index], cmap="viridis")
-        axis.set_title(str(index), fontsize=7, pad=2, color="#555555")
-    figure.savefig(path, dpi=130)
+    step_x, step_y = max(width, 24) + GAP, height + GAP + 14
+    font, small = ImageFont.load_default(16), ImageFont.load_default(11)
+    size = (
+        max(columns * step_x + GAP, math.ceil(font.getlength(title)) + 2 * GAP),
+        math.ceil(len(shown) / columns) * step_y + 44,
+    )
+    image = Image.new("RGB", size, "white")
+    pen = ImageDraw.Draw(image)
+    pen.text((GAP, 12), title, "black", font)
+    for place, index in enumerate(shown):
+        row, column = divmod(place, columns)
+        x, y = GAP + column * step_x, 44 + row * step_y
+        values = maps[index] - maps[index].min()
+        colors = colormaps["viridis"](values / (values.max() or 1))
+        tile = Image.fromarray((colors[..., :3] * 255).astype("uint8"))
+        way = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BOX
+        image.paste(tile.resize((width, height), way), (x, y))
+        pen.text((x, y + height + 1), str(index), "#555555", small)
+    image.save(path)

@@ -14,7 +14,7 @@ import numpy as np
 from triceras.core.errors import ArgumentError, ShapeError, shown
 
 SIDE, BOX = 28, 20  # pixels of a picture, and of the box into which a digit is scaled
-LINE = 2.6  # pixels, the thickness of lines in that box
+LINE = 2.4  # pixels, the thickness of lines in that box
 USUAL = (1.8, 3.8)  # thicknesses that are left as they are
 FINE = 4  # pixels of the copy on which thickness is measured and changed, for one of the box
 FAINT = 24  # of 255: a canvas without anything brighter is empty
