@@ -16,6 +16,7 @@ from triceras.core.dtypes import BYTES, standardize_dtype
 from triceras.engine import selection
 from triceras.engine.contract import Engine
 from triceras.engine.journal import Journal
+from triceras.engine.memory import give_back_after
 from triceras.training.callbacks import CallbackList
 from triceras.training.feed import Feed
 
@@ -58,6 +59,7 @@ class Loop:
         if eager or not hasattr(self._step, "journal"):
             self._journal.note("eager", eager or f"the {engine} engine compiles nothing")
         self._resident: tuple[Any, Any] | None = None
+        give_back_after(self)
 
     @property
     def journals(self) -> Iterator[tuple[str, str, Journal]]:
