@@ -33,7 +33,8 @@ def resident():
         return int(file.read().split()[1]) * 4096
 
 def network(width):
-    return keras.Sequential([layers.Input((128,)), layers.Dense(width, "relu"), layers.Dropout(0.1), layers.Dense(3)])
+    hidden = layers.Dense(width, "relu")
+    return keras.Sequential([layers.Input((128,)), hidden, layers.Dropout(0.1), layers.Dense(3)])
 
 def one_round():
     model = network({WIDTH})

@@ -1,8 +1,9 @@
 """Freed memory stays with the process while a model works, and goes back to the system when it is gone.
 
-By default glibc hands the large temporaries of every training step back to the system and asks for them again in the
-next one, which costs a page fault for each 4 KiB: a fifth of the time of a convolutional network's step on PyTorch.
-Kept, they lie between what models leave behind, and a process that makes one model after the other grows by holes.
+By default glibc hands the large temporaries of every training step back to the system and asks for them
+again in the next one, which costs a page fault for each 4 KiB: a fifth of the time of a convolutional
+network's step on PyTorch. Kept, they lie between what models leave behind, and a process that makes one model
+after the other grows by holes.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # malloc.h
-KEPT = 512 << 20  # bytes that may stay at the heap's end; larger single blocks still come straight from the system
+KEPT = 512 << 20  # bytes that may stay at the heap's end; blocks above half of it still come from the system
 ARENAS = 4  # heaps for all threads together, whose number varies: each keeps what it held at most
 
 _gone = False  # whether something that used memory went since it was last given back
@@ -25,7 +26,7 @@ _gone = False  # whether something that used memory went since it was last given
 
 @functools.cache
 def _malloc(name: str) -> Callable[..., int] | None:
-    """A function of glibc's; None elsewhere, and where the environment variable TRICERAS_MALLOC is "system"."""
+    """A function of glibc's; None elsewhere, or if the environment variable TRICERAS_MALLOC is "system"."""
     if not sys.platform.startswith("linux") or os.environ.get("TRICERAS_MALLOC") == "system":
         return None
     return getattr(ctypes.CDLL(None), name, None)
@@ -41,7 +42,7 @@ def keep_freed() -> None:
 
 
 def give_back_after(user: Any) -> None:
-    """Once an object is gone, give free memory back: after the garbage collection that finds it, or the next one."""
+    """Once an object is gone, give free memory back at the end of that garbage collection, or the next."""
     if _malloc("malloc_trim") is not None:
         if _give_back not in gc.callbacks:
             gc.callbacks.append(_give_back)
