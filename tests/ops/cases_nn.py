@@ -332,6 +332,56 @@ PICTURES = [
     ),
     Case("image.extract_patches", (V3,), {"size": (2, 2, 2)}),
     Case("image.extract_patches_3d", (V3,), {"size": 2, "strides": 1, "padding": "same"}),
+    Case(
+        "image.gaussian_blur",
+        (IMAGES,),
+        {"kernel_size": (3, 5), "sigma": (1.0, 2.0), "data_format": "channels_last"},
+    ),
+    Case("image.gaussian_blur", (FLIPPED[0],), {"data_format": "channels_first"}),
+    Case("image.sobel_edges", (IMAGES,)),
+    Case("image.sobel_edges", (FLIPPED,), {"data_format": "channels_first"}),
+    Case("image.ssim", (IMAGES, uniform(2, 7, 5, 3)), {"filter_size": 3}, unknown=False, dtypes="float"),
+    Case("image.ssim", tuple(FLIPPED), {"filter_size": 4, "max_val": 2.0, "data_format": "channels_first"}),
 ]
 
-CASES = ACTIVATIONS + LOSSES + NORMALIZATIONS + ATTENTION + CONVOLUTIONS + POOLING + REARRANGING + PICTURES
+SCATTERED = random.uniform(-9, 14, (2, 4, 5)).astype("float32")
+TURNS = np.array(
+    [[0.83, 0.31, 1.37, -0.23, 1.13, 0.41, 0, 0], [-1.01, 0.03, 9.71, 0.13, 0.91, -2.23, 0, 0]], "float32"
+)
+CORNERS = np.array([[0, 0], [4, 0], [0, 6], [4, 6]], "float32")
+MOVED = CORNERS + random.uniform(-1, 1, (2, 4, 2)).astype("float32")
+
+WARPED = [
+    *(
+        Case("image.map_coordinates", (IMAGE[..., 0], SCATTERED), {"order": order, "fill_mode": mode})
+        for order in (0, 1)
+        for mode in ("constant", "nearest", "wrap", "mirror", "reflect")
+    ),
+    Case("image.map_coordinates", (IMAGE, uniform(3, 4) * 4), {"order": 1, "fill_value": 2.5}),
+    Case("image.map_coordinates", (uniform(7), uniform(1, 4, 2) * 12), {"order": 1, "fill_mode": "wrap"}),
+    Case("image.map_coordinates", (BYTES[0, ..., 0], SCATTERED), {"order": 1, "fill_value": 9}),
+    *(
+        Case("image.affine_transform", (IMAGES, TURNS), {"fill_mode": mode, "fill_value": 0.3})
+        for mode in ("constant", "nearest", "wrap", "mirror", "reflect")
+    ),
+    Case("image.affine_transform", (IMAGE, TURNS[0]), {"interpolation": "nearest", "fill_mode": "reflect"}),
+    Case("image.affine_transform", (FLIPPED, TURNS), {"data_format": "channels_first"}),
+    Case("image.affine_transform", (BYTES, TURNS), {"interpolation": "nearest", "fill_value": 7}),
+    Case("image.perspective_transform", (IMAGES, np.stack([CORNERS] * 2), MOVED), dtypes="float", tol=1e-4),
+    Case(
+        "image.perspective_transform",
+        (FLIPPED[0], CORNERS, MOVED[0]),
+        {"interpolation": "nearest", "fill_value": 0.5, "data_format": "channels_first"},
+        grad=False,
+    ),
+    Case(  # the field is random: of images that are the same everywhere nothing changes
+        "image.elastic_transform",
+        (np.full((2, 6, 5, 3), 0.5, "float32"),),
+        {"sigma": 1.0, "seed": 3},
+        expect=lambda images, **_: images,
+        grad=False,
+    ),
+]
+
+CASES = ACTIVATIONS + LOSSES + NORMALIZATIONS + ATTENTION + CONVOLUTIONS + POOLING + REARRANGING
+CASES += PICTURES + WARPED

@@ -35,6 +35,11 @@ def installed(name: str) -> bool:
     return name in MODULES and importlib.util.find_spec(LIBRARIES[name]) is not None
 
 
+def is_loaded(name: str) -> bool:
+    """Whether an engine is in use in this process."""
+    return name in _loaded
+
+
 def get(name: str) -> Engine:
     """The engine of that name, loaded on first use.
 

@@ -6,7 +6,7 @@ from triceras.core.registry import lookup, names, publish
 from triceras.core.spec import KerasTensor
 from triceras.ops import operators
 
-FAMILIES = "elementwise reduction shape indexing creation linalg nn conv image control".split()
+FAMILIES = "elementwise reduction shape indexing creation linalg nn conv image warping control".split()
 for family in FAMILIES:
     importlib.import_module(f"triceras.ops.{family}")
 

@@ -1,4 +1,4 @@
-"""Images: resizing, cropping, colours, patches, filters and geometric transforms, all over other ops.
+"""Images: resizing, cropping, colours, patches and filters, all over other ops.
 
 An image has shape (height, width, channels), or (channels, height, width) with "channels_first"; most
 functions take one image or a batch of them.
@@ -17,13 +17,13 @@ from triceras.core.dtypes import is_float_dtype, promote, result_type, standardi
 from triceras.core.errors import ArgumentError, ShapeError
 from triceras.core.shapes import canonical_axis, same_padding
 from triceras.ops import reduction
-from triceras.ops.conv import checked_padding, spatial_sizes, window_cells
-from triceras.ops.creation import cast, saturate_cast
-from triceras.ops.elementwise import abs, clip, divide, maximum, mod, round, sinc, subtract
+from triceras.ops.conv import checked_padding, depthwise_conv, spatial_sizes, window_cells
+from triceras.ops.creation import arange, cast, saturate_cast
+from triceras.ops.elementwise import abs, clip, divide, exp, maximum, mod, round, sinc, subtract
 from triceras.ops.indexing import take, where
 from triceras.ops.linalg import tensordot
 from triceras.ops.op import Kept, Tensor, op
-from triceras.ops.shape import concatenate, moveaxis, pad, stack
+from triceras.ops.shape import concatenate, moveaxis, pad, repeat, stack
 
 public = partial(op, promote, at=("ops.image",))
 
@@ -431,3 +431,134 @@ def _patches(
     x = concatenate(window_cells(x, 1, size, strides, dilation), axis=-1)
     x = x if last else moveaxis(x, -1, 1)
     return x[0] if single else x
+
+
+@public(config=("sigma",))
+def gaussian_blur(
+    images: Tensor,
+    kernel_size: Sequence[int] = (3, 3),
+    sigma: Kept = (1.0, 1.0),
+    data_format: str | None = None,
+) -> Tensor:
+    """Images smoothed by a Gaussian; beyond their edges lie zeros.
+
+    Args:
+        images: one image or a batch.
+        kernel_size: width and height of the cells that are averaged.
+        sigma: standard deviations in pixels, horizontal and vertical.
+        data_format: "channels_last" or "channels_first"; None is `config.image_data_format()`.
+
+    >>> import numpy as np
+    >>> image = np.zeros((3, 3, 1)); image[1, 1] = 1
+    >>> gaussian_blur(image)[..., 0].round(2).tolist()
+    [[0.08, 0.12, 0.08], [0.12, 0.2, 0.12], [0.08, 0.12, 0.08]]
+    """
+    pairs = isinstance(kernel_size, Sequence) and len(kernel_size) == 2 and tuple(sigma.shape) == (2,)
+    if not pairs:
+        raise ArgumentError(
+            "gaussian_blur() takes two numbers as `kernel_size` and as `sigma`, horizontal and vertical. "
+            f"Received: kernel_size={kernel_size!r}, sigma of shape {tuple(sigma.shape)}"
+        )
+    deviation = cast(sigma, _real(images).dtype)
+    across, down = (_bell(n, deviation[i], deviation.dtype) for i, n in enumerate(kernel_size))
+    return _filtered("gaussian_blur", images, [across[None, :], down[:, None]], data_format)
+
+
+def _bell(size: int, sigma: Any, dtype: Any) -> Tensor:
+    """A Gaussian on some cells, of sum 1."""
+    distance = (arange(size, dtype=dtype) - (size - 1) / 2) / sigma
+    weights = exp(-0.5 * distance * distance)
+    return weights / reduction.sum(weights)
+
+
+def _filtered(name: str, images: Tensor, kernels: Sequence[Any], data_format: str | None) -> Tensor:
+    """Images after one filter after the other, the same for every channel."""
+    _, _, channel = _axes(name, images, data_format)
+    x = _real(images)
+    x = moveaxis(x, channel, -1)
+    x = x if images.ndim == 4 else x[None]
+    for kernel in kernels:
+        kernel = repeat(cast(kernel, x.dtype)[..., None, None], x.shape[-1], axis=2)
+        x = depthwise_conv(x, kernel, padding="same", data_format="channels_last")
+    x = moveaxis(x if images.ndim == 4 else x[0], -1, channel)
+    return x if is_float_dtype(images.dtype) else saturate_cast(round(x), images.dtype)
+
+
+@public()
+def sobel_edges(images: Tensor, data_format: str | None = None) -> Tensor:
+    """Changes of brightness from pixel to pixel, downward and to the right, by Sobel's filters.
+
+    Args:
+        images: one image or a batch.
+        data_format: "channels_last" or "channels_first"; None is `config.image_data_format()`.
+
+    Returns:
+        A tensor with one more axis, of size 2: the change downward, and the change to the right.
+
+    >>> import numpy as np
+    >>> image = np.array([[[0.0], [0], [1]]] * 3)
+    >>> sobel_edges(image)[1, 1, 0].tolist()
+    [0.0, 4.0]
+    """
+    change, mean = np.array([[-1.0, 0, 1]], "float32"), np.array([[1.0, 2, 1]], "float32")
+    downward = _filtered("sobel_edges", _real(images), [change.T, mean], data_format)
+    right = _filtered("sobel_edges", _real(images), [change, mean.T], data_format)
+    return cast(stack([downward, right], axis=-1), images.dtype)
+
+
+@public()
+def ssim(
+    image1: Tensor,
+    image2: Tensor,
+    max_val: float = 1.0,
+    filter_size: int = 11,
+    filter_sigma: float = 1.5,
+    k1: float = 0.01,
+    k2: float = 0.03,
+    data_format: str | None = None,
+) -> Tensor:
+    """Structural similarity of images, at most 1, which means that they are alike. Wang et al., 2004,
+    https://doi.org/10.1109/TIP.2003.819861
+
+    Args:
+        image1: one image or a batch.
+        image2: the same.
+        max_val: range of the values, such as 1 or 255.
+        filter_size: width and height of the windows that are compared; no larger than the images.
+        filter_sigma: standard deviation, in pixels, of their Gaussian weights.
+        k1: keeps the comparison of means stable where they are small.
+        k2: keeps the comparison of variances stable where they are small.
+        data_format: "channels_last" or "channels_first"; None is `config.image_data_format()`.
+
+    Returns:
+        A number for each image: the mean over windows and channels.
+
+    >>> import numpy as np
+    >>> image = np.ones((12, 12, 1))
+    >>> float(ssim(image, image))
+    1.0
+    """
+    height, width, channel = _axes("ssim", image1, data_format)
+    if tuple(image1.shape) != tuple(image2.shape):
+        raise ShapeError(
+            f"ssim() compares images of one shape. Received: {tuple(image1.shape)} and {tuple(image2.shape)}"
+        )
+    if min(image1.shape[height], image1.shape[width]) < filter_size:
+        raise ShapeError(
+            f"ssim() compares windows of {filter_size}x{filter_size} pixels; these don't fit into images of "
+            f"shape {tuple(image1.shape)}. Choose a smaller `filter_size`."
+        )
+    x, y = (moveaxis(_real(image), channel, -1) for image in (image1, image2))
+    x, y = (image if image.ndim == 4 else image[None] for image in (x, y))
+    maps = concatenate([x, y, x * x, y * y, x * y], axis=-1)
+    weights = _bell(filter_size, filter_sigma, maps.dtype)
+    for kernel in (weights[:, None], weights[None]):
+        kernel = repeat(kernel[..., None, None], maps.shape[-1], axis=2)
+        maps = depthwise_conv(maps, kernel, data_format="channels_last")
+    n = x.shape[-1]
+    mean_x, mean_y, square_x, square_y, product = (maps[..., i * n : (i + 1) * n] for i in range(5))
+    c1, c2 = (k1 * max_val) ** 2, (k2 * max_val) ** 2
+    likeness = (2 * mean_x * mean_y + c1) * (2 * (product - mean_x * mean_y) + c2)
+    limit = (mean_x**2 + mean_y**2 + c1) * (square_x - mean_x**2 + square_y - mean_y**2 + c2)
+    found = cast(reduction.mean(likeness / limit, axis=(1, 2, 3)), image1.dtype)
+    return found if image1.ndim == 4 else found[0]
