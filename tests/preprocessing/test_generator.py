@@ -151,7 +151,8 @@ def test_flow_passes_everything_on(theirs, tmp_path):
         assert flow(IMAGES, LABELS, subset="training").n == 7
         both = IMAGES, [LABELS, LABELS]
         x, y, w = flow(both, LABELS, sample_weight=LABELS, batch_size=4, seed=1)[0]
-        assert [a.shape for a in x] == [(4, 6, 7, 3), (4,), (4,)] and x[1].tolist() == y.tolist() == w.tolist()
+        assert [a.shape for a in x] == [(4, 6, 7, 3), (4,), (4,)]
+        assert x[1].tolist() == y.tolist() == w.tolist()
         assert flow(IMAGES).n == 10 and next(flow(IMAGES, batch_size=4)).shape == (4, 6, 7, 3)
         with pytest.raises(ValueError, match="classes"):
             flow(IMAGES, np.arange(10), subset="training")

@@ -398,9 +398,9 @@ def test_training_on_every_engine(folder, engine):
             ]
         )
         loss = triceras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        model.compile(triceras.optimizers.Adam(0.1), loss, metrics=["accuracy"])
+        model.compile(triceras.optimizers.Adam(0.3), loss, metrics=["accuracy"])
         data = ours(folder, seed=5, batch_size=4)
-        history = model.fit(data, epochs=12, validation_data=data, verbose=0, balance=True)
+        history = model.fit(data, epochs=6, validation_data=data, verbose=0, balance=True)
         assert history.history["val_accuracy"][-1] >= 0.7
         results = model.evaluate(data, verbose=0, return_dict=True)
         predicted = model.predict(data, verbose=0).argmax(axis=1)

@@ -148,3 +148,15 @@ def test_without_pillow(monkeypatch, file):
     monkeypatch.setitem(__import__("sys").modules, "PIL.Image", None)
     with pytest.raises(ImportError, match=r"triceras\[vision\]"):
         load_img(file)
+
+
+@pytest.mark.parametrize("shape", [(8, 12, 3), (2, 8, 12, 3), (12, 8, 1)])
+@pytest.mark.parametrize("size", [(4, 4), (16, 6), (8, 12)])
+def test_smart_resize(shape, size):
+    theirs = pytest.importorskip("keras", reason="the reference isn't installed").preprocessing.image
+    x = np.random.default_rng(2).uniform(0, 255, shape).astype("float32")
+    found = images.smart_resize(x, size)
+    assert isinstance(found, np.ndarray)
+    np.testing.assert_allclose(found, theirs.smart_resize(x, size), atol=1e-3)
+    with pytest.raises(ValueError, match="rank"):
+        images.smart_resize(x[0, 0], size)

@@ -46,8 +46,8 @@ class ImageDataGenerator:
         zca_whitening: make all values uncorrelated, with variance 1; `fit` computes the matrix.
         zca_epsilon: added to the singular values.
         rotation_range: degrees, either way.
-        width_shift_range: a float below 1 is a fraction of the width, any other a number of pixels; an integer
-            n means whole pixels below n; a list holds the shifts to choose from. Either way.
+        width_shift_range: a float below 1 is a fraction of the width, any other a number of pixels; an
+            integer n means whole pixels below n; a list holds the shifts to choose from. Either way.
         height_shift_range: the same for the height.
         brightness_range: two factors between which one is drawn.
         shear_range: degrees, either way.
@@ -298,9 +298,9 @@ class ImageDataGenerator:
 
         Args:
             x: of rank 3.
-            transform_parameters: any of "theta", "shear" (degrees), "tx", "ty" (pixels), "zx", "zy" (factors; see
-                `apply_affine_transform` for these), "flip_horizontal", "flip_vertical", "channel_shift_intensity",
-                "brightness" (a factor).
+            transform_parameters: any of "theta", "shear" (degrees), "tx", "ty" (pixels), "zx", "zy" (factors;
+                see `apply_affine_transform` for these), "flip_horizontal", "flip_vertical",
+                "channel_shift_intensity", "brightness" (a factor).
         """
         row, column, channel = self.row_axis - 1, self.col_axis - 1, self.channel_axis - 1
         get = transform_parameters.get
@@ -566,8 +566,8 @@ class NumpyArrayIterator(_Images):
             other = slice(part.stop, None) if subset == "validation" else slice(part.start)
             if not np.array_equal(np.unique(y[part]), np.unique(y[other])):
                 raise ArgumentError(
-                    "The training and validation subsets hold different classes: data that is sorted by class "
-                    "must be shuffled before it is split, or pass `ignore_class_split=True`."
+                    "The training and validation subsets hold different classes: data sorted by class must "
+                    "be shuffled before it is split, or pass `ignore_class_split=True`."
                 )
         self.x = np.asarray(x[part], self.dtype)
         self.y, self.x_misc = None if y is None else y[part], [a[part] for a in misc]

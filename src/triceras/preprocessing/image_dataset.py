@@ -36,7 +36,7 @@ def as_floats(batch: Any) -> Any:
 class ImageDataset(IndexedDataset):
     """Image files in batches; `x` holds floats from 0 to 255, `y` the labels.
 
-    Files are decoded in threads ahead of training. Where all pixels fit into memory, each is decoded once, and
+    Files are decoded in threads ahead of training. Where all pixels fit into memory, each is decoded once;
     then training gathers its batches from pixels that lie on the device.
 
     Attributes:
@@ -387,7 +387,7 @@ def image_dataset_from_directory(
     if labels is None or label_mode is None:
         listing = list_directory(directory, None, follow_links=follow_links)
         if class_names is not None and labels is None:
-            raise ArgumentError("`class_names` say how folders are numbered: leave them out with `labels=None`.")
+            raise ArgumentError("`class_names` number the folders: leave them out with `labels=None`.")
     else:
         listing = list_directory(directory, labels, class_names, follow_links=follow_links)
     return _datasets(

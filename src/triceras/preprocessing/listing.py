@@ -181,7 +181,7 @@ def list_csv(
     paths = [str(folder / row[0]) for row in rows]
     missing = [path for path in paths if not os.path.isfile(path)]
     if missing or not paths:
-        what = f"names {len(missing)} files that don't exist: {shown(missing)}" if missing else "names no file"
+        what = f"names files that don't exist: {shown(missing)}" if missing else "names no file"
         raise FileFormatError(f"{os.fspath(file)!r} {what}. Files are looked for in {str(folder)!r}.")
     labels = [row[1] for row in rows]
     if class_names is None and all(text.isdecimal() for text in labels):

@@ -47,7 +47,7 @@ class Reader:
     def __post_init__(self) -> None:
         size = self.size
         if not isinstance(size, (tuple, list)) or len(size) != 2 or not all(int(n) == n > 0 for n in size):
-            raise ArgumentError(f"`image_size` must be (height, width), positive integers. Received: {size!r}")
+            raise ArgumentError(f"`image_size` must be (height, width), two integers. Received: {size!r}")
         if self.color_mode not in COLOR_MODES:
             modes = tuple(COLOR_MODES)
             raise ArgumentError(f"`color_mode` must be one of {modes}. Received: {self.color_mode!r}")
@@ -95,7 +95,8 @@ class Reader:
                 scale = (image.width / width, 0, 0, 0, image.height / height, 0)
                 image = image.transform((width, height), Transform.AFFINE, scale, Resampling.NEAREST)
             elif self.interpolation == "bilinear" and image.width <= width and image.height <= height:
-                image = image.resize((width, height), Resampling.BILINEAR)  # which would average for a smaller one
+                # what is made smaller would be averaged, unlike the reference's
+                image = image.resize((width, height), Resampling.BILINEAR)
             else:
                 return self._weighted(np.asarray(image)).reshape(self.shape)
         return np.asarray(image).reshape(height, width, channels)

@@ -87,7 +87,7 @@ def split_dataset(
     rows = list(range(total))
     if shuffle:
         random.Random(seed if seed is not None else int(np.random.randint(2**31))).shuffle(rows)
-    parts = rows[:left], rows[total - right :] if left + right == total else rows[left : left + right]
+    parts = rows[:left], rows[total - right :]
     if elements is None:
         found = [Samples(tree.map_structure(lambda a, part=part: a[part], arrays)) for part in parts]
     else:
