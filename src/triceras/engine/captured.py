@@ -41,12 +41,17 @@ class CapturedStep(ABC):
     def __call__(self, *args: Any) -> Any:
         leaves, structure = tree.split(args)
         leaves = [self.upload(x) if isinstance(x, np.ndarray) else x for x in leaves]
+        run = self.found(leaves, structure)
+        return self.plain(*tree.join(structure, leaves)) if run is None else run(leaves)
+
+    def found(self, leaves: list[Any], structure: Any) -> Callable[[list[Any]], Any] | None:
+        """The captured function for tensors of these forms, None if there can't be one."""
         signature = (structure, *((x.shape, x.dtype) if hasattr(x, "shape") else x for x in leaves))
         try:
-            run = self._captures[signature]
+            return self._captures[signature]
         except KeyError:
             run = self._captures[signature] = self._try(leaves, structure)
-        return self.plain(*tree.join(structure, leaves)) if run is None else run(leaves)
+            return run
 
     def plain(self, *args: Any) -> Any:
         """What a call does where the function can't be captured."""

@@ -18,6 +18,7 @@ from triceras.layers import arguments
 from triceras.layers import weights as weight_kinds
 from triceras.layers.base import Layer
 from triceras.layers.input_spec import InputSpec
+from triceras.ops.linalg import affine
 
 
 @export("layers.Dense")
@@ -80,10 +81,10 @@ class Dense(Layer):
         self.input_spec = InputSpec(min_ndim=2, axes={-1: input_shape[-1]})
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        x = ops.matmul(inputs, self.kernel)
-        if self.bias is not None:
-            x = ops.add(x, self.bias)
-        return self.activation(x)
+        bias = self.bias
+        return self.activation(
+            ops.matmul(inputs, self.kernel) if bias is None else affine(inputs, self.kernel, bias)
+        )
 
 
 _EQUATION = re.compile(r"(\.\.\.)?([a-zA-Z]*)(\.\.\.)?,([a-zA-Z]+)->(\.\.\.)?([a-zA-Z]*)(\.\.\.)?")

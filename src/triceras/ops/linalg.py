@@ -34,6 +34,12 @@ def matmul(x1: Tensor, x2: Tensor) -> Tensor:
     ...
 
 
+@op(_product, at=())
+def affine(x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
+    """`matmul(x, kernel) + bias`."""
+    return elementwise.add(matmul(x, kernel), bias)
+
+
 @public(promote)
 def tensordot(x1: Tensor, x2: Tensor, axes: int | Sequence[Any] = 2) -> Tensor:
     """The sum of products over axes of both tensors.

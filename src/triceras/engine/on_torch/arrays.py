@@ -56,7 +56,7 @@ def from_numpy(array: np.ndarray, dtype: Any, data: bool = False) -> Tensor:
     else:
         if name in _STAND_INS:
             array = array.astype(_STAND_INS[name])
-        elif any(stride < 0 for stride in array.strides):
+        elif any(stride <= 0 for stride in array.strides):  # 0, of a new axis, misleads graph capture
             array = array.copy()
         tensor = placed(torch.from_numpy(array), data)
     return tensor if dtype is None else tensor.to(torch_dtype(dtype))
@@ -359,6 +359,12 @@ def _for_truth(product: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return run
 
 
+def affine(x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
+    if x.dtype is torch.bool:
+        return _for_truth(torch.matmul)(x, kernel) + bias
+    return torch.addmm(bias, x, kernel) if x.ndim == 2 else torch.nn.functional.linear(x, kernel.t(), bias)
+
+
 def tensordot(x1: Tensor, x2: Tensor, axes: Any) -> Tensor:
     if not isinstance(axes, int):
         axes = tuple([a] if isinstance(a, int) else list(a) for a in axes)
@@ -423,6 +429,7 @@ NATIVES: dict[str, Callable[..., Any]] = {
     "eig": in_single(_pair(torch.linalg.eig), cast),
     "eigh": in_single(_pair(torch.linalg.eigh), cast),
     "inv": in_single(torch.linalg.inv, cast),
+    "affine": affine,
     "matmul": _for_truth(torch.matmul),
     "ones": _filled(1),
     "slice": slice_block,

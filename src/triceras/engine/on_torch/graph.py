@@ -4,15 +4,18 @@ done in place, and the rest is written out as one Python function without any di
 
 from __future__ import annotations
 
+import functools
 import heapq
 import math
 import operator
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import fx
+
+from triceras.engine.on_torch import adam
 
 aten = torch.ops.aten
 ALIASES = {aten.detach.default, aten.alias.default, aten.lift_fresh.default, aten.lift_fresh_copy.default}
@@ -31,8 +34,13 @@ DIRECT = set(
     """add sub mul div neg exp log sqrt rsqrt pow abs sign maximum minimum clamp relu sigmoid tanh sum mean amax amin
     argmax argmin eq ne lt le gt ge where mm addmm bmm baddbmm matmul convolution cat stack unsqueeze squeeze permute
     transpose t index_select gather scatter_add select expand_copy native_layer_norm native_batch_norm log1p
-    expm1 reciprocal logical_and logical_or logical_not lerp addcmul addcdiv rsub floor ceil round""".split()
+    expm1 reciprocal logical_and logical_or logical_not lerp addcmul addcdiv rsub floor ceil round _softmax
+    _softmax_backward_data bitwise_and bitwise_or index_add ones_like zeros_like clone""".split()
 )
+METHODS = {"view": "view", "_unsafe_view": "view", "expand": "expand", "logical_and_": "logical_and_", "new_zeros": "new_zeros"}
+# calls that depend on the form of their operands only
+FILLED = {"ones_like", "zeros_like", "full_like", "new_zeros", "new_ones", "new_full", "full", "zeros", "ones", "scalar_tensor"}
+MOST_FILLED = 1 << 16  # elements
 
 
 class Program:
@@ -52,14 +60,22 @@ class Program:
         self.overwritten: frozenset[int] = frozenset()
         graph = module.graph
         self._simplify(module)
+        count = len(graph.output_node().args[0]) - len(written)
+        adam.join(graph, graph.output_node().args[0][count:])
         inputs = [n for n in graph.nodes if n.op == "placeholder"]
         outputs = list(graph.output_node().args[0])
-        results, updated = outputs[: len(outputs) - len(written)], outputs[len(outputs) - len(written) :]
-        steps = _batched(graph, updated)
+        results, updated = outputs[:count], outputs[count:]
+        steps = _batched([n for n in graph.nodes if n.op == "call_function" and n not in self._constants], updated)
         held = dict(zip(updated, (inputs[i] for i in written), strict=True))
         in_place = _in_place(steps, held, outputs, donate)
         self.overwritten = frozenset(i for i in written if inputs[i] in in_place.values())
-        self.run = self._write(steps, inputs, results, updated, in_place)
+        self._parts = steps, inputs, updated, in_place
+        self.run = self._write(results)
+
+    @functools.cached_property
+    def quiet(self) -> Callable[..., Any]:
+        """`run` without the results, for steps whose numbers nobody sees."""
+        return self._write([])
 
     def _simplify(self, module: fx.GraphModule) -> None:
         """Drop aliases and what is computed twice or for nothing; compute constants now."""
@@ -74,33 +90,31 @@ class Program:
             if any(_base(n) in changed for n in (node, *node.all_input_nodes)):
                 continue
             key = _key(node)
-            same = node.args[0] if node.target in ALIASES else _unpermuted(node) or seen.get(key)
+            same = _undone(node) or seen.get(key)
             if same is not None:
                 node.replace_all_uses_with(same)
                 graph.erase_node(node)
                 continue
             if key is not None:
                 seen[key] = node
-            if all(n in self._constants for n in node.all_input_nodes):
-                args, kwargs = fx.node.map_arg((node.args, node.kwargs), self._constants.__getitem__)
+            if all(n in self._constants for n in node.all_input_nodes) or _is_filled(node):
+                args, kwargs = fx.node.map_arg(
+                    (node.args, node.kwargs), lambda n: self._constants[n] if n in self._constants else _formed(n)
+                )
                 self._constants[node] = node.target(*args, **kwargs)
         for node in graph.nodes:
             _whole_first(node)
             _to_lerp(graph, node)
+            _dims_dropped(node)
         for node in reversed(list(graph.nodes)):
             if node.op in ("call_function", "get_attr") and not node.users and not _mutates(node):
                 graph.erase_node(node)
                 self._constants.pop(node, None)
 
-    def _write(
-        self,
-        steps: list[list[fx.Node]],
-        inputs: list[fx.Node],
-        results: list[Any],
-        updated: list[Any],
-        in_place: dict[fx.Node, fx.Node],
-    ) -> Callable[..., Any]:
-        """The program as one Python function of all inputs."""
+    def _write(self, results: list[Any]) -> Callable[..., Any]:
+        """The program as one Python function of all inputs, that returns these results and the updated values."""
+        steps, inputs, updated, in_place = self._parts
+        steps = _needed(steps, (*results, *updated))
         names: dict[fx.Node, str] = {}
         scope: dict[str, Any] = {}
         bound: dict[Any, str] = {}
@@ -128,7 +142,7 @@ class Program:
                 names[node] = bind(value)
         lines = []
         last = _last_uses(steps, (*results, *updated))
-        for i, step in enumerate(n for n in steps if n[0] not in self._constants):
+        for step in steps:
             for node in step:
                 names.setdefault(node, f"v{len(names)}")
             targets = ", ".join(names[n] for n in step)
@@ -175,13 +189,44 @@ def _key(node: fx.Node) -> Any:
     return key
 
 
-def _unpermuted(node: fx.Node) -> fx.Node | None:
-    """What a permutation gives back that undoes the one before it."""
+def _undone(node: fx.Node) -> fx.Node | None:
+    """The value that a call gives back unchanged, on its own or together with the call before it."""
     inner = node.args[0] if node.args else None
-    if node.target is aten.permute.default and _is_call(inner, aten.permute.default):
-        if [inner.args[1][i] for i in node.args[1]] == list(range(len(node.args[1]))):
-            return inner.args[0]
-    return None
+    if not isinstance(inner, fx.Node):
+        return None
+    if node.target in ALIASES:
+        return inner
+    if inner.target is node.target and node.target in (aten.neg.default, aten.t.default):
+        return inner.args[0]
+    if node.target is aten.permute.default:
+        before = inner.args[1] if inner.target is node.target else range(len(node.args[1]))
+        if [before[i] for i in node.args[1]] == list(range(len(node.args[1]))):
+            return inner.args[0] if inner.target is node.target else inner
+    name = _name(node)
+    by_one = name in ("mul", "div") and node.args[1:] == (1,) and not node.kwargs
+    same = by_one or name in ("view", "_unsafe_view", "expand", "sum")
+    return inner if same and _shape(node) == _shape(inner) else None
+
+
+def _is_filled(node: fx.Node) -> bool:
+    """Whether a call makes a small tensor that is always the same."""
+    return _name(node) in FILLED and math.prod(_shape(node)[0]) <= MOST_FILLED
+
+
+def _formed(node: fx.Node) -> torch.Tensor:
+    """A tensor of the form of a node's, in hardly any memory."""
+    value = node.meta["val"]
+    return torch.empty((), dtype=value.dtype, device=value.device).expand(value.shape)
+
+
+def _needed(steps: list[list[fx.Node]], wanted: Sequence[Any]) -> list[list[fx.Node]]:
+    """The steps that lead to some values, and those that act beside them."""
+    needed, found = {n for n in wanted if isinstance(n, fx.Node)}, []
+    for step in reversed(steps):
+        if any(n in needed or _mutates(n) or _is_random(n) for n in step):
+            needed.update(a for n in step for a in n.all_input_nodes)
+            found.append(step)
+    return found[::-1]
 
 
 def _whole_first(node: fx.Node) -> None:
@@ -211,6 +256,15 @@ def _to_lerp(graph: fx.Graph, node: fx.Node) -> None:
         graph.erase_node(node)
 
 
+def _dims_dropped(node: fx.Node) -> None:
+    """A sum that keeps its axes, and a view without them, is a sum that doesn't."""
+    inner = node.args[0] if node.args else None
+    if node.target is aten.view.default and _is_call(inner, aten.sum.dim_IntList) and inner.args[2:] == (True,):
+        rest = [n for i, n in enumerate(_shape(inner)[0]) if i not in inner.args[1]]
+        if min(inner.args[1]) >= 0 and rest == list(_shape(node)[0]):
+            node.target, node.args, node.kwargs = inner.target, inner.args[:2], inner.kwargs
+
+
 def _is_call(value: Any, target: Any) -> bool:
     return isinstance(value, fx.Node) and value.target is target
 
@@ -227,12 +281,11 @@ def _name(node: fx.Node) -> str:
 # -- batches of equal calls ----------------------------------------------------------------------------------
 
 
-def _batched(graph: fx.Graph, updated: Sequence[Any]) -> list[list[fx.Node]]:
+def _batched(calls: list[fx.Node], updated: Sequence[Any]) -> list[list[fx.Node]]:
     """All calls in an order in which they can run; equal elementwise calls that only feed updates stand together.
 
     Calls of one height (the longest way to an output) can't depend on one another, so they may be joined.
     """
-    calls = [n for n in graph.nodes if n.op == "call_function"]
     finals, height, groups = set(updated), {}, defaultdict(list)
     for node in reversed(calls):
         height[node] = 1 + max((height.get(u, 0) for u in node.users), default=0)
@@ -243,7 +296,7 @@ def _batched(graph: fx.Graph, updated: Sequence[Any]) -> list[list[fx.Node]]:
                 groups[height[node], kind].append(node)
     steps: dict[fx.Node, list[fx.Node]] = {}
     for members in groups.values():
-        if len(members) > 1:
+        if len(members) > 2:
             members.reverse()
             steps.update(dict.fromkeys(members, members))
     order = {n: i for i, n in enumerate(calls)}
@@ -307,12 +360,18 @@ def _in_place(
     last = {old: new for new, old in held.items()} if donate else {}
     found = {}
     for step in steps:
+        if step[0].target is adam.step:
+            operands = [n for column in step[0].args[:3] for n in column]
+            for new in step[0].users:
+                old = operands[new.args[1]]
+                if last.get(old) is new and used[old] == when[step[0]] and operands.count(old) == 1:
+                    found[new] = old
         chosen = {}
         for new in step:
             old = new.args[0] if new.args else None
             if _name(new) not in IN_PLACE or new.kwargs or not isinstance(old, fx.Node) or _shape(old) != _shape(new):
                 break
-            whose = last.get(old) is new if old.op == "placeholder" else old.op == "call_function"
+            whose = last.get(old) is new if old.op == "placeholder" else old in when
             alone = sum(_base(a) is old for n in step for a in n.all_input_nodes) == 1
             if not whose or not alone or _base(old) is not old or used[old] != when[new]:
                 break
@@ -325,7 +384,7 @@ def _in_place(
 def _base(value: Any) -> Any:
     """The node whose memory a node may share."""
     while isinstance(value, fx.Node) and value.op == "call_function":
-        if value.target is operator.getitem or _name(value) in VIEWS:
+        if _name(value) in VIEWS or (value.target is operator.getitem and value.args[0].target is not adam.step):
             value = value.args[0]
         else:
             break
@@ -338,6 +397,13 @@ def _base(value: Any) -> Any:
 def _call(step: list[fx.Node], in_place: dict[fx.Node, fx.Node], text: Callable[..., str], bind: Callable[..., str]) -> str:
     """One call, or one for a batch."""
     node = step[0]
+    if node.target is operator.getitem:
+        return f"{text(node.args[0])}[{text(node.args[1])}]"
+    if node.target is adam.step:
+        over = set(map(in_place.get, node.users))
+        state = [[text(n) if n in over else f"{text(n)}.clone()" for n in column] for column in node.args[:3]]
+        columns = [f"[{', '.join(column)}]" for column in state]
+        return f"{bind(adam.step)}({', '.join([*columns, *map(text, node.args[3:])])})"
     over = "_" if node in in_place else ""
     if len(step) > 1:
         name = _name(node)
@@ -348,8 +414,6 @@ def _call(step: list[fx.Node], in_place: dict[fx.Node, fx.Node], text: Callable[
         return f"({call}, {operands[0]})[1]" if over else call
     if over:
         return f"{bind(getattr(torch.Tensor, _name(node) + '_'))}({', '.join(map(text, node.args))})"
-    if node.target is operator.getitem:
-        return f"{text(node.args[0])}[{text(node.args[1])}]"
     arguments = [*map(text, node.args), *(f"{k}={text(v)}" for k, v in node.kwargs.items())]
     return f"{bind(_function(node))}({', '.join(arguments)})"
 
@@ -361,8 +425,10 @@ def _function(node: fx.Node) -> Callable[..., Any]:
         name = _name(node)
         if target.namespace == "aten" and name in DIRECT:
             return getattr(torch, name)
-        if target.namespace == "aten" and name in ("view", "expand"):
-            return getattr(torch.Tensor, name)
+        if target.namespace == "aten" and name in METHODS:
+            return getattr(torch.Tensor, METHODS[name])
+        if name == "_to_copy" and [*node.kwargs] == ["dtype"] and _shape(node)[1] != _shape(node.args[0])[1]:
+            return torch.Tensor.to
         return target._op
     return target
 

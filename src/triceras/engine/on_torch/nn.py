@@ -151,9 +151,23 @@ def attention(
 
 
 def chosen(x: Tensor, numbers: Tensor, axis: int) -> Tensor:
-    inside = (numbers >= 0) & (numbers < x.shape[axis])
-    places = torch.where(inside, numbers, 0).to(torch.int64)
-    return torch.where(inside, x.gather(axis, places.unsqueeze(axis)).squeeze(axis), 0)
+    """Torch's kernel of the negative log-likelihood, which leaves out what has a certain number."""
+    count, places = x.shape[axis], numbers.to(torch.int64)
+    places = torch.where(places.clamp(0, count - 1) == places, places, -1)
+    rows = x.movedim(axis, -1).reshape(-1, count)
+    return -F.nll_loss(rows, places.reshape(-1), ignore_index=-1, reduction="none").view(numbers.shape)
+
+
+def samples(images: Tensor, rows: Tensor, columns: Tensor, nearest: bool) -> Tensor:
+    """By torch's own kernel, which takes places as shares of the image, from -1 to 1."""
+    n, height, width, _ = images.shape
+    exact = images.dtype in (torch.float32, torch.float64)
+    x = images if exact else images.to(torch.float32 if images.is_floating_point() else torch.float64)
+    places = torch.stack([(2 * columns + 1) / width - 1, (2 * rows + 1) / height - 1], dim=-1)
+    grid = places.reshape(n, -1, rows.shape[-1], 2).to(x.dtype)
+    mode = "nearest" if nearest else "bilinear"
+    found = F.grid_sample(x.permute(0, 3, 1, 2), grid, mode, padding_mode="zeros", align_corners=False)
+    return found.permute(0, 2, 3, 1).reshape(*rows.shape, -1).to(images.dtype)
 
 
 # -- activations ---------------------------------------------------------------------------------------------
@@ -182,6 +196,7 @@ NATIVES: dict[str, Callable[..., Any]] = {
         )
     },
     "_chosen": chosen,
+    "_samples": samples,
     "celu": F.celu,
     "elu": F.elu,
     "gelu": lambda x, approximate: F.gelu(x, approximate="tanh" if approximate else "none"),

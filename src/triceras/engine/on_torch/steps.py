@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -109,7 +110,8 @@ class Capture:
         self._places, self._written, self._structure = places, out["written"], out["structure"]
         self._leaves = [None if isinstance(x, torch.Tensor) else x for x in out["leaves"]]
         self._returned = [i for i, x in enumerate(out["leaves"]) if isinstance(x, torch.Tensor)]
-        self._program = Program(module, self._written, step.donate)
+        with torch.no_grad():
+            self._program = Program(module, self._written, step.donate)
 
     def _values(self, overwritten: frozenset[int]) -> list[torch.Tensor]:
         """The state's tensors; what will be overwritten and may be held outside is copied."""
@@ -124,20 +126,39 @@ class Capture:
         return values
 
     def __call__(self, leaves: list[Any]) -> Any:
-        program = self._program
-        with torch.no_grad():
-            out = program.run(*self._values(program.overwritten), *(leaves[i] for i in self._places))
-        count = len(self._returned)
-        for i, value in zip(self._written, out[count:], strict=True):
-            variable = self._variables[i]
-            if not isinstance(variable.held, torch.nn.Parameter):
-                variable.held, variable.exposed = value, False
-            elif i not in program.overwritten:
-                variable.held.data = value
+        return self.through([leaves])
+
+    def through(self, batches: Iterable[list[Any]]) -> Any:
+        """What the last of some steps returns; between them the state goes from hand to hand."""
+        program, places, written = self._program, self._places, self._written
+        values, count = self._values(program.overwritten), len(self._returned)
+        found: list[Any] = []
+        batches = iter(batches)
+        leaves = next(batches)
+        try:
+            with torch.no_grad():
+                while leaves is not None:
+                    following = next(batches, None)
+                    seen = following is None
+                    out = (program.run if seen else program.quiet)(*values, *(leaves[i] for i in places))
+                    for i, value in zip(written, out[count:] if seen else out, strict=True):
+                        values[i] = value
+                    found, leaves = out, following
+        finally:
+            self._keep(values)
         result = list(self._leaves)
-        for i, value in zip(self._returned, out, strict=False):
+        for i, value in zip(self._returned, found, strict=False):
             result[i] = value
         return tree.join(self._structure, result)
+
+    def _keep(self, values: list[torch.Tensor]) -> None:
+        """Give the variables their new values."""
+        for i in self._written:
+            variable = self._variables[i]
+            if not isinstance(variable.held, torch.nn.Parameter):
+                variable.held, variable.exposed = values[i], False
+            elif i not in self._program.overwritten:
+                variable.held.data = values[i]
 
 
 class CompiledLoop(StepLoop):
@@ -147,11 +168,18 @@ class CompiledLoop(StepLoop):
         return tree.map_structure(lambda a: self._step.upload(a) if isinstance(a, np.ndarray) else a, arrays)
 
     def __call__(self, data: Any, index: np.ndarray, n: int) -> Any:
+        columns, structure = tree.split(data)
+        batches = (
+            [a if a is None else torch.index_select(a, 0, rows) for a in columns]
+            for rows in from_numpy(index[:n], None).unbind()
+        )
+        first = next(batches)
+        run = self._step.found(first, structure)
+        if run is not None:
+            return run.through(itertools.chain([first], batches))
         result = None
-        for rows in from_numpy(index[:n], None).unbind():
-            result = self._step(
-                *tree.map_structure(lambda a, rows=rows: a if a is None else torch.index_select(a, 0, rows), data)
-            )
+        for leaves in itertools.chain([first], batches):
+            result = self._step.plain(*tree.join(structure, leaves))
         return result
 
     @property
