@@ -1,4 +1,4 @@
-"""Pictures of a training: curves, confusions, mistakes, heat maps; on white, so that they are legible anywhere."""
+"""Pictures of a training: curves, confusions, mistakes, heat maps; on white, legible anywhere."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ class Report:
         title: of what this is the report.
         facts: further entries of the report for programs.
         network: that answered, for Grad-CAM; without it there is none.
+        inputs: makes what the network takes from pictures.
 
     >>> report = Report(["a", "b"], np.zeros((2, 4, 4, 1), "uint8"), np.array([0, 1]), np.eye(2))
     >>> report.numbers["accuracy"], report.numbers["b"]["support"]
@@ -44,6 +45,7 @@ class Report:
     title: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
     network: Any = None
+    inputs: Callable[[np.ndarray], np.ndarray] = lambda images: images.astype("float32")
 
     @classmethod
     def of(
@@ -52,7 +54,7 @@ class Report:
         """Let a network answer.
 
         Args:
-            network: takes pictures from 0 to 255 and gives probabilities, or a dict of them, the classes first.
+            network: takes pictures from 0 to 255 and gives probabilities, or a dict of them.
             labels: (n,), or a dict of them for several tasks.
         """
         outputs = network.predict(images, batch_size=128, verbose=0)
@@ -71,7 +73,7 @@ class Report:
 
     @property
     def numbers(self) -> dict[str, Any]:
-        """Accuracy; precision, recall, f1-score and support by class; their averages; loss and further facts."""
+        """Accuracy; precision, recall, f1-score and support by class; their averages; loss, further facts."""
         found = self._sklearn(output_dict=True)
         for row in found.values():
             if isinstance(row, dict):
@@ -141,7 +143,7 @@ class Report:
     def _look(self, path: Path) -> None:
         """Where the network looked, on pictures of all classes, right and wrong ones."""
         rows = self._examples()
-        images, answers = self.images[rows].astype("float32"), self.predicted[rows].tolist()
+        answers = self.predicted[rows].tolist()
         look, title = keras.visualization.grad_cam, "What spoke for the answer (Grad-CAM)"
         if not any(len(getattr(layer, "kernel_size", ())) == 2 for layer in _layers(self.network)):
             look, title = (
@@ -149,7 +151,7 @@ class Report:
                 "The pixels that mattered (saliency; there is no convolution)",
             )
         try:
-            maps = look(self.network, images, answers)
+            maps = look(self.network, self.inputs(self.images[rows]), answers)
         except EngineError:  # without gradients
             return
         pictures.heatmaps(

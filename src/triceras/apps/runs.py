@@ -49,14 +49,14 @@ class Run:
         return self.folder / file
 
     @classmethod
-    def new(cls, recipe: str, out: Path | None) -> Run:
-        """Make the folder asked for, else the first free `runs/RECIPE-N`."""
+    def new(cls, label: str, out: Path | None) -> Run:
+        """Make the folder asked for, else the first free `runs/LABEL-N`."""
         if out is not None:
             cls.check_free(out)
             return cls(_made(out, exist_ok=True))
         for number in itertools.count(1):
             try:
-                return cls(_made(Path("runs", f"{recipe}-{number}"), exist_ok=False))
+                return cls(_made(Path("runs", f"{label}-{number}"), exist_ok=False))
             except FileExistsError:
                 continue
         raise AssertionError
@@ -99,7 +99,7 @@ class Run:
             )
         return run
 
-    # -- settings and status -----------------------------------------------------------------------------------------
+    # -- settings and status ---------------------------------------------------------------------------------
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -129,7 +129,7 @@ class Run:
         """Whether a note that comes often would be written now."""
         return time.monotonic() - self._noted >= OFTEN
 
-    # -- history -----------------------------------------------------------------------------------------------------
+    # -- history ---------------------------------------------------------------------------------------------
 
     @property
     def history(self) -> list[dict[str, float]]:

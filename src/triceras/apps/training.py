@@ -32,15 +32,20 @@ class Stopped(KeyboardInterrupt):
 
 
 def run(
-    recipe: Recipe, given: Mapping[str, Any] | None = None, out: Path | None = None, resume: bool = False
+    recipe: Recipe,
+    given: Mapping[str, Any] | None = None,
+    out: Path | None = None,
+    resume: bool = False,
+    label: str | None = None,
 ) -> Path:
     """Train a recipe, test the best network and write all results.
 
     Args:
         recipe: what to train.
         given: settings that aren't the recipe's usual ones.
-        out: the folder for the results; the next free `runs/RECIPE-N` if not given, to resume the latest one.
+        out: the folder for the results; the next free `runs/LABEL-N` if not given, to resume the latest one.
         resume: go on after the last epoch that was finished.
+        label: of numbered folders; the recipe's name if not given.
 
     Returns:
         The folder.
@@ -69,7 +74,7 @@ def run(
             raise ArgumentError(f"--resume: the pictures aren't those of the run in '{old.folder}' any more.")
         training = Training(recipe, settings, data, old, stops)
         try:
-            training.prepare(out)
+            training.prepare(out, label or recipe.name)
             training.fit()
             training.report()
             training.note("finished")
@@ -107,9 +112,9 @@ class Training(keras.callbacks.Callback):
         self.network: Any = None
         self._epoch = 0
 
-    # -- before ------------------------------------------------------------------------------------------------------
+    # -- before ----------------------------------------------------------------------------------------------
 
-    def prepare(self, out: Path | None) -> None:
+    def prepare(self, out: Path | None, label: str) -> None:
         """Make or load the network, then the folder; what fails before leaves no trace."""
         resumed = self.run is not None and self.run["model.keras"].is_file()
         if resumed:
@@ -119,7 +124,7 @@ class Training(keras.callbacks.Callback):
             self.network = self.recipe.build(self.settings, len(self.data.classes), self.channels)
             self._compile(self.settings.lr)
         if self.run is None:
-            self.run = Run.new(self.recipe.name, out)
+            self.run = Run.new(label, out)
         self.run.settings = {
             "recipe": self.recipe.name,
             "classes": self.data.classes,
@@ -153,7 +158,7 @@ class Training(keras.callbacks.Callback):
         )
 
     def _finished(self, rows: list[dict[str, float]]) -> list[dict[str, float]]:
-        """The epochs that the saved network has seen: the last row may be of one whose network was never saved."""
+        """The epochs that the saved network has seen; maybe the last one was cut off before it was saved."""
         done = int(self.network.optimizer.iterations) / self.steps
         if self._fine_tuning:
             done += self._first_fine
@@ -169,7 +174,7 @@ class Training(keras.callbacks.Callback):
         """Whether the ready-made network is trained too, after it was frozen."""
         return self.settings.fine_tune > 0 and self.network.get_layer(BASE).trainable
 
-    # -- training ----------------------------------------------------------------------------------------------------
+    # -- training --------------------------------------------------------------------------------------------
 
     def fit(self) -> None:
         """All epochs that are left."""
@@ -204,7 +209,7 @@ class Training(keras.callbacks.Callback):
         self.stops.waits = False
 
     def _rate(self, epoch: int) -> float:
-        """The learning rate of an epoch: a function of the settings alone, so that a run can go on anywhere."""
+        """The learning rate of an epoch, by the settings alone, so that a run can go on anywhere."""
         settings, rate = self.settings, self.settings.lr
         if self._fine_tuning:
             rate /= 10
@@ -223,7 +228,7 @@ class Training(keras.callbacks.Callback):
         weights = len(self.data.train[1]) / (len(count) * np.maximum(count, 1))
         return {"class_weight": dict(enumerate(weights.tolist()))}
 
-    # -- as a callback of fit ----------------------------------------------------------------------------------------
+    # -- as a callback of fit --------------------------------------------------------------------------------
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._epoch = epoch
@@ -256,7 +261,7 @@ class Training(keras.callbacks.Callback):
         merit = row[self._measure], -row["val_loss"]
         return merit if all(map(math.isfinite, merit)) else (-1.0, -math.inf)
 
-    # -- after -------------------------------------------------------------------------------------------------------
+    # -- after -----------------------------------------------------------------------------------------------
 
     def report(self) -> None:
         """Test the best network and draw what it does."""
@@ -289,7 +294,7 @@ class Training(keras.callbacks.Callback):
         text = None if error is None or state == "stopped" else str(error) or type(error).__name__
         self.run.note(state=state, epoch=len(self.rows), error=text)
 
-    # -- what the user sees ------------------------------------------------------------------------------------------
+    # -- what the user sees ----------------------------------------------------------------------------------
 
     def _describe(self, resumed: bool) -> None:
         settings, show = self.settings, self.console.print
@@ -324,7 +329,8 @@ class Training(keras.callbacks.Callback):
             "[bold]What next[/]",
             f"  {command} predict {folder / 'best.keras'} PICTURE ...",
             f"  {command} explain {folder / 'best.keras'} PICTURE",
-            f"  {command} train {self.recipe.name} --resume --out {folder} --epochs {2 * self.settings.epochs}",
+            f"  {command} train {self.recipe.name} --resume --out {folder} "
+            f"--epochs {2 * self.settings.epochs}",
             "In Python",
             "  import triceras as keras",
             f'  model = keras.models.load_model("{(folder / "best.keras").as_posix()}")',

@@ -86,8 +86,9 @@ app = typer.Typer(
 def train() -> None:
     """Train a network by a recipe, test it, and see what it learned.
 
-    Everything goes into one folder: the networks, the numbers of each epoch, learning curves, a report on the test
-    pictures, the worst mistakes, and where the network looked. Ctrl+C stops cleanly, and --resume goes on.
+    Everything goes into one folder: the networks, the numbers of each epoch, learning curves, a report on
+    the test pictures, the worst mistakes, and where the network looked. Ctrl+C stops cleanly, and --resume
+    goes on.
     """
 
 

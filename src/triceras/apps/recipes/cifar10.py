@@ -35,11 +35,11 @@ RECIPE = Recipe(
     name="cifar10",
     summary="Small colour photographs of ten things.",
     about="""\
-Three stages of two convolutions with batch normalization, then pooling and dropout. The training pictures are
-mirrored and moved at random.
+Three stages of two convolutions with batch normalization, then pooling and dropout. The training pictures
+are mirrored and moved at random.
 
---data is an .npz file with x_train, y_train, x_test and y_test. Without it CIFAR-10 is looked for in the folder that
-TRICERAS_DATA names and in the caches, and else downloaded (170 MB).""",
+--data is an .npz file with x_train, y_train, x_test and y_test. Without it CIFAR-10 is looked for in the
+folder that TRICERAS_DATA names and in the caches, and else downloaded (170 MB).""",
     load=arrays("cifar10", held_out=0.1),
     network=network,
     usual={

@@ -8,9 +8,9 @@ from typing import Any
 import triceras as keras
 
 SOURCES = """\
---data is an .npz file with x_train, y_train, x_test and y_test, a folder with the four idx files, or the word
-"digits" for the 1,797 smaller digits inside scikit-learn, which need no download. Without it MNIST is looked for
-in the folder that TRICERAS_DATA names and in the caches, and else downloaded."""
+--data is an .npz file with x_train, y_train, x_test and y_test, a folder with the four idx files, or the
+word "digits" for the 1,797 smaller digits inside scikit-learn, which need no download. Without it MNIST
+is looked for in the folder that TRICERAS_DATA names and in the caches, and else downloaded."""
 
 
 def varied() -> Sequence[Any]:

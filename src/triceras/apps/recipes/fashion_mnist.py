@@ -36,8 +36,9 @@ RECIPE = Recipe(
     about="""\
 Convolution, batch normalization, ReLU and pooling, twice, with dropout in between.
 
---data is an .npz file with x_train, y_train, x_test and y_test, or a folder with the four idx files. Without it
-Fashion-MNIST is looked for in the folder that TRICERAS_DATA names and in the caches, and else downloaded.""",
+--data is an .npz file with x_train, y_train, x_test and y_test, or a folder with the four idx files.
+Without it Fashion-MNIST is looked for in the folder that TRICERAS_DATA names and in the caches, and else
+downloaded.""",
     load=arrays("fashion-mnist"),
     network=network,
     usual={"epochs": 10, "batch_size": 128, "optimizer": "adam", "lr": 0.001},

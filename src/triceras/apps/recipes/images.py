@@ -71,13 +71,14 @@ RECIPE = Recipe(
     name="images",
     summary="Any pictures in folders; also with ready-made networks.",
     about=f"""\
---data is a folder with a folder of pictures for each class, which may hold further folders; or with such folders
-inside of train, val and test; or a CSV file with the columns file and label (and maybe split). Parts that are missing
-are cut off from the training. Pictures that can't be read are named and left out.
+--data is a folder with a folder of pictures for each class, which may hold further folders; or with such
+folders inside of train, val and test; or a CSV file with the columns file and label (and maybe split).
+Parts that are missing are cut off from the training. Pictures that can't be read are named and left out.
 
---model is small, a network of four convolutions, or one of {", ".join(READY_MADE)}.
-For transfer learning give a file with trained weights (without the top, as published for Keras), and train in two
-phases: --weights FILE --freeze --epochs 15 --fine-tune 5 trains the new top for ten epochs and everything for five.""",
+--model is small, a network of four convolutions, or one of {", ".join(READY_MADE)}. For transfer learning
+give a file with trained weights (without the top, as published for Keras), and train in two phases:
+--weights FILE --freeze --epochs 15 --fine-tune 5 trains the new top for ten epochs and everything for
+five.""",
     load=folders("images", channels=3),
     network=network,
     usual={

@@ -33,11 +33,12 @@ RECIPE = Recipe(
     name="malaria",
     summary="Blood cells: parasitized or not.",
     about="""\
-Three stages of convolution, batch normalization and pooling, on cells that are turned and mirrored at random.
+Three stages of convolution, batch normalization and pooling, on cells that are turned and mirrored at
+random.
 
---data is a folder with a folder of pictures for each class (Parasitized, Uninfected), or with such folders inside of
-train, val and test; parts that are missing are cut off from the training. Without it malaria or cell_images are
-looked for here and in the folder that TRICERAS_DATA names.""",
+--data is a folder with a folder of pictures for each class (Parasitized, Uninfected), or with such
+folders inside of train, val and test; parts that are missing are cut off from the training. Without it
+malaria or cell_images are looked for here and in the folder that TRICERAS_DATA names.""",
     load=folders(
         "malaria",
         channels=3,

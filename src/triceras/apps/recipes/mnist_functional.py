@@ -36,8 +36,8 @@ RECIPE = Recipe(
     name="mnist-functional",
     summary="Handwritten digits with batch normalization, and even or odd as a second task.",
     about=f"""\
-Two stages of convolution, batch normalization, ReLU and pooling, then a dense layer with dropout. With --multi-task
-the same body gives two answers: which digit it is, and whether it is even or odd.
+Two stages of convolution, batch normalization, ReLU and pooling, then a dense layer with dropout. With
+--multi-task the same body gives two answers: which digit it is, and whether it is even or odd.
 
 {SOURCES}""",
     load=arrays("mnist"),

@@ -21,8 +21,8 @@ RECIPE = Recipe(
     name="mnist-mlp",
     summary="Handwritten digits with one hidden layer.",
     about=f"""\
-The picture is flattened into a row of numbers, and a hidden layer of 128 units looks at all of them at once:
-101,770 weights. A tenth of the training pictures is kept for validation.
+The picture is flattened into a row of numbers, and a hidden layer of 128 units looks at all of them at
+once: 101,770 weights. A tenth of the training pictures is kept for validation.
 
 {SOURCES}""",
     load=arrays("mnist", held_out=0.1),

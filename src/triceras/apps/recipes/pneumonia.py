@@ -42,12 +42,12 @@ RECIPE = Recipe(
     name="pneumonia",
     summary="Chest X-rays: pneumonia or not, three to one.",
     about="""\
-Five convolutions, four batch normalizations, five poolings and two dropouts. There are three times as many pictures
-of one class as of the other, so both are drawn equally often (--balance sampler).
+Five convolutions, four batch normalizations, five poolings and two dropouts. There are three times as
+many pictures of one class as of the other, so both are drawn equally often (--balance sampler).
 
---data is a folder with train, val and test, a folder for each class (NORMAL, PNEUMONIA) in each; parts that are
-missing are cut off from the training. Without it chest_xray is looked for here and in the folder that TRICERAS_DATA
-names.""",
+--data is a folder with train, val and test, a folder for each class (NORMAL, PNEUMONIA) in each; parts
+that are missing are cut off from the training. Without it chest_xray is looked for here and in the folder
+that TRICERAS_DATA names.""",
     load=folders(
         "pneumonia",
         channels=1,

@@ -38,7 +38,7 @@ class Settings:
         Balance,
         _option(
             "Data",
-            "Classes of unequal size: draw all equally often (sampler), weigh their losses (weights), or none.",
+            "Against unequal classes: draw all equally often (sampler), weigh losses (weights), or none.",
             "WAY",
         ),
     ] = "none"
@@ -134,8 +134,8 @@ class Recipe:
         summary: one line.
         about: more of it, for its help.
         load: the pictures for some settings.
-        network: makes the output, probabilities of classes, from pictures (n, h, w, c) with values from 0 to 1; a
-            dict of outputs for several tasks, the classes first.
+        network: makes the output, probabilities of classes, from pictures (n, h, w, c) with values from 0 to
+            1; a dict of outputs for several tasks, the classes first.
         usual: settings that differ from those of `Settings`.
         augmentation: makes layers that vary pictures with values from 0 to 1.
         options: those of `OF_SOME` that it has.

@@ -82,7 +82,7 @@ def arrays(name: str, held_out: float = 1 / 12) -> Callable[[Settings], Data]:
 
 
 def read_arrays(path: Path) -> tuple[Split, Split]:
-    """Training and test pictures from an `.npz` with x_train, y_train, x_test and y_test, or idx files in a folder.
+    """Training and test pictures from an `.npz` with x_train, y_train, x_test, y_test, or from idx files.
 
     Raises:
         DataUnavailableError: there is no such thing.
@@ -102,7 +102,7 @@ def read_arrays(path: Path) -> tuple[Split, Split]:
             parts = [found[key] for key in ("x_train", "y_train", "x_test", "y_test")]
     except Exception as error:  # whatever a broken file makes of NumPy
         raise FileFormatError(
-            f"--data: '{path}' can't be read as an .npz file with x_train, y_train, x_test and y_test: {error}"
+            f"--data: '{path}' is no .npz file with x_train, y_train, x_test and y_test: {error}"
         ) from error
     return (parts[0], parts[1]), (parts[2], parts[3])
 
@@ -115,12 +115,13 @@ def _checked(split: Split, classes: Sequence[str]) -> Split:
         y = y[:, 0]
     if x.ndim != 4 or x.dtype != np.uint8 or x.shape[3] not in (1, 3) or y.shape != (len(x),) or not len(x):
         raise FileFormatError(
-            "--data must hold pictures as bytes (n, height, width) or (n, height, width, 1 or 3), and as many "
-            f"labels. Received: {x.dtype}{x.shape} and {y.dtype}{y.shape}"
+            "--data must hold pictures as bytes (n, height, width) or (n, height, width, 1 or 3), and as "
+            f"many labels. Received: {x.dtype}{x.shape} and {y.dtype}{y.shape}"
         )
     if y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= len(classes):
         raise FileFormatError(
-            f"--data must hold labels from 0 to {len(classes) - 1}. Received {y.dtype} from {y.min()} to {y.max()}."
+            f"--data must hold labels from 0 to {len(classes) - 1}. "
+            f"Received {y.dtype} from {y.min()} to {y.max()}."
         )
     return x, y.astype("int32")
 
@@ -140,7 +141,7 @@ def resized(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def stratified(labels: np.ndarray, fraction: float) -> tuple[np.ndarray, np.ndarray]:
-    """Rows that are kept, and rows that are held out: that fraction of each class, at least one, always the same.
+    """Rows that are kept, and that are held out: this fraction of each class, at least one, always the same.
 
     >>> kept, held = stratified(np.array([0] * 8 + [1] * 4), 0.25)
     >>> len(kept), len(held)
@@ -208,7 +209,7 @@ def _found(given: str | None, name: str, places: Sequence[str], origin: str) -> 
 
 
 def from_files(path: Path, size: tuple[int, int], channels: int) -> Data:
-    """The pictures below a folder, or of a CSV file, in three parts; what is missing is cut off from the training.
+    """The pictures below a folder, or of a CSV file, in three parts; missing ones are cut off from "train".
 
     Raises:
         DataUnavailableError: there are none.
@@ -236,7 +237,7 @@ def from_files(path: Path, size: tuple[int, int], channels: int) -> Data:
         read[part] = images, labels
         skipped += problems
     if skipped:
-        notes.append(_told_of(skipped))
+        notes.append(told_of(skipped))
     missing = [part for part in ("test", "validation") if part not in read]
     for part in missing:
         x, y = read["train"]
@@ -244,8 +245,8 @@ def from_files(path: Path, size: tuple[int, int], channels: int) -> Data:
         read["train"], read[part] = (x[kept], y[kept]), (x[held], y[held])
     if missing:
         notes.append(
-            f"There is no folder for {' or '.join(missing)}: {HELD_OUT:.0%} of the training pictures were set "
-            f"apart for {'each' if len(missing) > 1 else 'it'}, always the same ones."
+            f"There is no folder for {' or '.join(missing)}: {HELD_OUT:.0%} of the training pictures were "
+            f"set apart for {'each' if len(missing) > 1 else 'it'}, always the same ones."
         )
     for part, (_, y) in read.items():
         if absent := [c for i, c in enumerate(classes) if not (y == i).any()]:
@@ -337,7 +338,7 @@ def _listed(path: Path) -> dict[str, Files]:
 def read_all(
     paths: Sequence[Path], size: tuple[int, int], channels: int
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Pictures (n, h, w, c) as bytes, the rows of those that could be read, and what is wrong with the others."""
+    """Pictures (n, h, w, c) as bytes, the rows of those that could be read, what is wrong with the others."""
     require("PIL.Image", "vision", "Reading pictures")
     images = _room((len(paths), *size, channels))
     problems: list[str] = []
@@ -368,12 +369,16 @@ def _room(shape: tuple[int, ...]) -> np.ndarray:
     """Space for pictures: memory, or for many a nameless file that goes when nobody needs it any more."""
     if np.prod(shape, dtype="int64") <= IN_MEMORY:
         return np.empty(shape, np.uint8)
-    file = tempfile.TemporaryFile()
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the array
     return np.memmap(file, np.uint8, "w+", shape=shape)
 
 
-def _told_of(problems: Sequence[str], most: int = 5) -> str:
-    count = f"{len(problems):,} file{'s'[: len(problems) > 1]} couldn't be used and {'were' if len(problems) > 1 else 'was'} left out:"
+def told_of(problems: Sequence[str], most: int = 5) -> str:
+    """What is wrong with files that were left out, the first ones by name."""
+    several = len(problems) > 1
+    count = (
+        f"{len(problems):,} file{'s'[:several]} couldn't be used and {'were' if several else 'was'} left out:"
+    )
     more = [f"... and {len(problems) - most:,} more"] if len(problems) > most else []
     return "\n  ".join([count, *problems[:most], *more])
 
