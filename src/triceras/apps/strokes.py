@@ -106,8 +106,8 @@ def digit_from_canvas(canvas: np.ndarray) -> np.ndarray:
         canvas: (height, width) uint8.
 
     >>> canvas = draw_strokes([[(0.1, 0.1), (0.1, 0.3)]], 280, 3)
-    >>> int(digit_from_canvas(canvas)[14, 14])
-    255
+    >>> int(digit_from_canvas(canvas)[14, 14]) > 200
+    True
     """
     canvas = np.asarray(canvas)
     if canvas.ndim != 2 or canvas.dtype != np.uint8:
