@@ -19,6 +19,7 @@ from triceras.apps.studio.guard import RequestError
 
 TRAIN = (sys.executable, "-m", "triceras", "train")
 PATIENCE = 20.0  # seconds that a training gets to finish its step and save
+POLITE = 5  # niceness, so that drawing stays quick meanwhile
 TAIL = 4000  # characters of output that are shown when a training fails
 
 
@@ -146,6 +147,8 @@ class Jobs:
                 env={**os.environ, "PYTHONUNBUFFERED": "1", "COLUMNS": "100"},
                 **apart,
             )
+            if os.name != "nt":
+                os.setpriority(os.PRIO_PROCESS, process.pid, POLITE)
         except OSError as error:
             output.close()
             raise RequestError(500, f"The training can't be started: {error}") from None

@@ -131,6 +131,8 @@ export function paintPixels(canvas, { height, width, channels, data }) {
   context.putImageData(image, 0, 0);
 }
 
+export const isBlank = (heat) => bytes(heat.data).every((level) => level === 0);
+
 /** Heat (bytes, height x width) over pixels, from clear through violet and orange to pale yellow. */
 export function paintHeat(canvas, heat, strength) {
   const levels = bytes(heat.data);

@@ -1,7 +1,7 @@
 // The part "Look inside": what each layer made of the picture, and the arithmetic behind any value of it.
 
 import { post, send } from "./api.js";
-import { paintHeat, paintMap, paintPixels, paintStrip, mapOf } from "./charts.js";
+import { isBlank, mapOf, paintHeat, paintMap, paintPixels, paintStrip } from "./charts.js";
 import { $, el, latest, notice, percent, roving, short } from "./dom.js";
 import { arithmetic } from "./arithmetic.js";
 import { change, EXAMPLE, onChange, state } from "./state.js";
@@ -236,8 +236,8 @@ function showWhy(panel) {
     said.textContent = "Computing …";
     try {
       answer = await post("/api/inside/why", { key: seen.key, class: Number(classes.value), method: method.value });
-      said.textContent = method.value === "grad-cam"
-        ? `Where the last maps spoke for ${seen.classes[classes.value]}: bright regions raised its score.`
+      said.textContent = isBlank(answer) ? `Nothing in the picture speaks for ${seen.classes[classes.value]}.`
+        : method.value === "grad-cam" ? `Where the last maps spoke for ${seen.classes[classes.value]}: bright regions raised its score.`
         : `Which pixels would change the score of ${seen.classes[classes.value]} most if they changed a little.`;
       paint();
       heat.dataset.ready = `${method.value} ${classes.value}`;

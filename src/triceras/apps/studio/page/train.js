@@ -137,14 +137,14 @@ function frame(run) {
     el("p", { className: "unseen", ariaLive: "polite", id: "training-spoken" }));
 }
 
-function showTraining({ name: run, state, status, history, job }) {
+function showTraining({ name: run, state, status, history, settings, job }) {
   if ($("training").dataset.run !== run) frame(run);
   const live = LIVE.includes(state);
   $("training-state").replaceChildren(badge(state));
   $("stop").hidden = !(live && job.own);
   if (!live) $("stop").textContent = "Stop";
   $("resume").hidden = live || job.alive || !["stopped", "interrupted"].includes(state);
-  $("to-run").hidden = live;
+  $("to-run").hidden = live || !settings;
   $("training-progress").hidden = !live;
   const { epoch = 0, epochs, step = 0, steps } = status;
   const whole = epochs && steps ? (Math.max(0, epoch - 1) + step / steps) / epochs : null;
@@ -156,13 +156,14 @@ function showTraining({ name: run, state, status, history, job }) {
     .map(([key, value]) => el("div", {}, el("dt", {}, key.replace(/^val_/, "validation ").replaceAll("_", " ")),
       el("dd", {}, key.endsWith("accuracy") ? `${(100 * value).toFixed(2)} %` : value.toPrecision(3)))));
   $("training-error").hidden = !(status.error || state === "failed");
-  $("training-error").textContent = status.error || "The training ended before it was done.";
+  $("training-error").textContent = status.error || job.output?.split("\n").at(-1) || "The training ended before it was done.";
   $("training-output").hidden = state !== "failed" || !job.output;
   $("training-output").textContent = job.output ?? "";
   const done = history.epoch?.length ?? 0;
-  if ($("live-curves").dataset.drawn !== `${run} ${done}`) {
-    $("live-curves").dataset.drawn = `${run} ${done}`;
+  if ($("live-curves").dataset.drawn !== `${run} ${done} ${live}`) {
+    $("live-curves").dataset.drawn = `${run} ${done} ${live}`;
     curves($("live-curves"), [{ name: run, history }]);
+    $("live-curves").hidden = !done && !live;
     const last = history.val_accuracy?.at(-1) ?? history.accuracy?.at(-1);
     if (done) $("training-spoken").textContent = `Epoch ${done} is done${last ? `, accuracy ${(100 * last).toFixed(1)} percent` : ""}.`;
   }
