@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+import linecache
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -102,7 +104,7 @@ class Capture:
             return [x.detach() for x in (*returned, *(scope.read(variables[i]) for i in out["written"]))]
 
         values, tensors = self._values(frozenset()), [leaves[i].detach() for i in places]
-        with torch.no_grad():
+        with torch.no_grad(), _no_texts_kept():
             module = make_fx(pure, tracing_mode="fake", _allow_non_fake_inputs=True)(values, tensors)
         if out["unlisted"]:
             step.variables += out["unlisted"]
@@ -185,3 +187,16 @@ class CompiledLoop(StepLoop):
     @property
     def journal(self) -> Journal:
         return self._step.journal
+
+
+@contextmanager
+def _no_texts_kept() -> Iterator[None]:
+    """Forget the texts of graphs made here, which torch keeps forever for tracebacks; we run our own."""
+    texts = torch.fx.graph_module._loader.eval_cache
+    known = set(texts)
+    try:
+        yield
+    finally:
+        for name in texts.keys() - known:
+            texts.pop(name, None)
+            linecache.cache.pop(name, None)
