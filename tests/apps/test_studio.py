@@ -346,7 +346,7 @@ def test_arithmetic() -> None:
             random.uniform(0.1, 1, weight.shape)
             * random.choice([-1, 1] if "var" not in weight.path else [1], weight.shape)
         )
-    steps = inside.record(model, random.integers(0, 255, (1, 13, 12, 3)).astype("float32"))
+    steps = inside.Recorder(model).record(random.integers(0, 255, (1, 13, 12, 3)).astype("float32"))
     assert {"most", "mean", "same"} < {s.layer.name for s in steps} and not any(
         isinstance(s.layer, keras.Model) for s in steps
     )
@@ -395,7 +395,7 @@ def test_channels_first() -> None:
     inputs = layers.Input((2, 6, 5))
     x = layers.Conv2D(3, 3, padding="same", data_format="channels_first")(inputs)
     model = keras.Model(inputs, layers.MaxPooling2D(2, data_format="channels_first")(x))
-    steps = inside.record(model, np.random.default_rng(0).random((1, 2, 6, 5), "float32"))
+    steps = inside.Recorder(model).record(np.random.default_rng(0).random((1, 2, 6, 5), "float32"))
     assert [s.output.shape for s in steps] == [(6, 5, 3), (3, 2, 3)]
     for step in steps:
         check(inside.unit(step, 2, 1, 0))

@@ -37,38 +37,58 @@ class Step:
         return type(self.layer).__name__
 
 
-def record(model: Any, batch: np.ndarray) -> list[Step]:
-    """Run a model on one image and write down what each layer did, models inside models included.
+class Recorder(keras.Model):
+    """A model that returns what each layer of another one took and gave, models inside models included.
 
-    The model must not run elsewhere meanwhile.
+    Run by `predict_on_batch` it is compiled as a whole, which matters where each op is compiled by itself
+    otherwise. The other model must not run elsewhere meanwhile.
 
     Args:
         model: of any kind.
-        batch: one image, as the model takes it.
     """
-    arrays: dict[int, np.ndarray] = {}
 
-    def array(tensor: Any, layer: Any) -> np.ndarray:
-        if id(tensor) not in arrays:
-            values = np.asarray(keras.ops.convert_to_numpy(tensor), "float32")
-            arrays[id(tensor)] = values[0] if values.ndim else values
-        values = arrays[id(tensor)]
-        first = getattr(layer, "data_format", None) == "channels_first" and values.ndim == 3
-        return np.moveaxis(values, 0, -1) if first else values
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+        self.found: Any = None  # of each call: layer, numbers of the tensors that came and went
 
-    with watched(model) as calls:
-        model(batch, training=False)
-    layers = model._flatten_layers()
-    whole = [layer for layer in layers if not isinstance(layer, keras.Model)]
-    parts = {id(part) for layer in whole for part in layer._flatten_layers(include_self=False)}
-    steps = []
-    for call in calls:
-        layer, came, went = call.layer, keras.tree.flatten(call.inputs), keras.tree.flatten(call.outputs)
-        if isinstance(layer, keras.Model) or id(layer) in parts or not went:
-            continue
-        shaped = [array(t, layer) for t in came if hasattr(t, "shape")]
-        steps.append(Step(layer, shaped, array(went[0], layer)))
-    return steps
+    def call(self, images: Any) -> list[Any]:
+        tensors: dict[int, tuple[int, Any]] = {}
+
+        def number(tensor: Any) -> int:
+            return tensors.setdefault(id(tensor), (len(tensors), tensor))[0]
+
+        with watched(self.model) as calls:
+            self.model(images, training=False)
+        layers = self.model._flatten_layers()
+        whole = [layer for layer in layers if not isinstance(layer, keras.Model)]
+        parts = {id(part) for layer in whole for part in layer._flatten_layers(include_self=False)}
+        found = []
+        for call in calls:
+            went = keras.tree.flatten(call.outputs)
+            if went and not isinstance(call.layer, keras.Model) and id(call.layer) not in parts:
+                came = [t for t in keras.tree.flatten(call.inputs) if hasattr(t, "shape")]
+                found.append((call.layer, [number(t) for t in came], number(went[0])))
+        self.found = tuple(found)
+        return [tensor for _, tensor in tensors.values()]
+
+    def record(self, batch: np.ndarray) -> list[Step]:
+        """What each layer does with one image.
+
+        Args:
+            batch: the image alone, as the model takes it.
+        """
+        arrays = [np.asarray(a, "float32") for a in self.predict_on_batch(batch)]
+        arrays = [a[0] if a.ndim else a for a in arrays]
+
+        def shaped(layer: Any, i: int) -> np.ndarray:
+            first = getattr(layer, "data_format", None) == "channels_first" and arrays[i].ndim == 3
+            return np.moveaxis(arrays[i], 0, -1) if first else arrays[i]
+
+        return [
+            Step(layer, [shaped(layer, i) for i in came], shaped(layer, went))
+            for layer, came, went in self.found
+        ]
 
 
 # -- all of a network ----------------------------------------------------------------------------------------

@@ -257,10 +257,9 @@ class Studio:
         return Guard(Starlette(routes=routes, exception_handlers=handlers, lifespan=life), self.token, host)
 
     def warm(self) -> None:
-        """Open the first model and let it answer once, so that the first stroke doesn't wait for it."""
+        """Open the first model, so that the page finds it ready."""
         with suppress(Exception):  # told when it is chosen
-            opened = self.shelf.open(self.shelf.listed()[0]["id"])
-            opened.probabilities(opened.classifier.prepare(np.zeros(opened.classifier.image_size, "uint8")))
+            self.shelf.open(self.shelf.listed()[0]["id"])
 
 
 def failed(status: int, message: str) -> JSONResponse:

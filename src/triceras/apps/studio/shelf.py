@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 from secrets import token_bytes
@@ -29,6 +30,10 @@ class Opened:
     key: tuple[Any, ...]
     classifier: Classifier
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @cached_property
+    def recorder(self) -> inside.Recorder:
+        return inside.Recorder(self.classifier.model)
 
     def probabilities(self, image: np.ndarray) -> np.ndarray:
         """Of each class, for one prepared image."""
@@ -110,8 +115,13 @@ class Shelf:
             raise RequestError(404, f"The model {model!r} is gone.") from None
         key = (path, about.st_mtime_ns, about.st_size)
         with self._opening:
-            found = self._opened.find(key)
-            return found or self._opened.put(key, Opened(key, Classifier.open(path)))
+            opened = self._opened.find(key)
+            if opened is None:
+                opened = Opened(key, Classifier.open(path))
+                blank = np.zeros(opened.classifier.image_size, "uint8")
+                opened.probabilities(opened.classifier.prepare(blank))  # the first answer takes longest
+                self._opened.put(key, opened)
+        return opened
 
     def record(self, model: str, prepare: Callable[[Classifier], np.ndarray]) -> tuple[str, Recording]:
         """What a model does with a picture, and the key under which it can be found for a while."""
@@ -123,7 +133,7 @@ class Shelf:
         found = self._recordings.find(key)
         if found is None:
             with opened.lock:
-                steps = inside.record(opened.classifier.model, opened.classifier.inputs(image[None]))
+                steps = opened.recorder.record(opened.classifier.inputs(image[None]))
             found = self._recordings.put(key, Recording(opened, image, steps))
         return key, found
 

@@ -23,7 +23,7 @@ const speak = debounced((text) => { $("spoken").textContent = text; }, 600);
 const predict = latest(async () => {
   const { input, model, centre, version } = state;
   if (!input || !model) return;
-  const began = performance.now();
+  const began = performance.now(), slow = setTimeout(() => { $("best-how").textContent = "Thinking …"; }, 500);
   try {
     const answer = await send("/api/predict", input, model, centre);
     if (!state.input || model !== state.model) return;
@@ -32,6 +32,9 @@ const predict = latest(async () => {
     $("bars").dataset.version = version;
   } catch (error) {
     notice(error.message);
+    $("best-how").textContent = "";
+  } finally {
+    clearTimeout(slow);
   }
 });
 
@@ -39,6 +42,7 @@ function showAnswer({ classes, probabilities, order, seen }, milliseconds) {
   const best = probabilities.indexOf(Math.max(...probabilities));
   $("best-class").textContent = classes[best];
   $("best-class").classList.toggle("word", classes[best].length > 2);
+  $("best-class").style.setProperty("--letters", Math.max(...classes[best].split(/[\s_-]/).map((word) => word.length)));
   $("best-how").textContent = percent(probabilities[best]);
   $("bars").dataset.milliseconds = milliseconds.toFixed(1);
   showBars(classes, probabilities, best, order);

@@ -22,7 +22,7 @@ const look = latest(async () => {
   try {
     const answer = await send("/api/inside", state.input, state.model, state.centre);
     if (version !== state.version) { stale = true; return; }
-    const same = seen && seen.layers.length === answer.layers.length && seen.model === state.model;
+    const same = Boolean(seen);
     seen = Object.assign(answer, { model: state.model });
     stale = false;
     notice();
@@ -31,21 +31,24 @@ const look = latest(async () => {
       chosen = first < 0 ? 0 : first;
       place = busiest(seen.layers[chosen]);
     }
+    $("inside-full").hidden = false;
     showRail();
     showLayer();
   } catch (error) {
     notice(error.message);
   } finally {
+    $("inside-wait").hidden = true;
     $("inside-full").classList.remove("busy");
   }
 });
 
 function refresh() {
   const ready = Boolean(state.input && state.model);
+  if (seen?.model !== state.model) seen = null;
   $("inside-empty").hidden = Boolean(state.input);
-  $("inside-full").hidden = !ready || (!seen && stale);
-  if (!ready) return;
-  if (stale) look().then(() => { $("inside-full").hidden = !seen; });
+  $("inside-full").hidden = !ready || !seen;
+  $("inside-wait").hidden = !ready || Boolean(seen);
+  if (ready && stale) look();
 }
 
 /** The place of a layer's largest value, where there is something to see. */
@@ -80,9 +83,8 @@ function showRail() {
   const best = seen.probabilities.indexOf(Math.max(...seen.probabilities));
   const label = seen.classes[best];
   tabs.push(tab(seen.layers.length, "Why?", "Grad-CAM", el("i", { className: label.length > 3 ? "word" : "" }, label)));
-  const scrolled = $("rail").scrollLeft;
   $("rail").replaceChildren(...tabs);
-  $("rail").scrollLeft = scrolled;
+  centre();
 }
 
 const TITLES = { Conv2D: "Convolution", DepthwiseConv2D: "Depthwise", SeparableConv2D: "Separable", MaxPooling2D: "Max pool",
@@ -99,6 +101,12 @@ function strongest(layer) {
   return best;
 }
 
+/** Brings the chosen tab into the middle. */
+function centre() {
+  const rail = $("rail"), tab = $(`tab-${chosen}`);
+  rail.scrollLeft = tab.offsetLeft - (rail.clientWidth - tab.offsetWidth) / 2;
+}
+
 function choose(index) {
   stop();
   chosen = index;
@@ -107,8 +115,8 @@ function choose(index) {
     const here = tab.id === `tab-${index}`;
     tab.setAttribute("aria-selected", String(here));
     tab.tabIndex = here ? 0 : -1;
-    if (here) $("rail").scrollLeft = tab.offsetLeft - ($("rail").clientWidth - tab.offsetWidth) / 2;
   }
+  centre();
   showLayer();
 }
 
@@ -180,7 +188,7 @@ const showUnit = latest(async () => {
   const layer = chosen, where = { ...place }, { key } = seen;
   try {
     const unit = await post("/api/inside/unit", { key, layer, ...where });
-    if (layer !== chosen || key !== seen.key) return;
+    if (layer !== chosen || key !== seen?.key) return;
     arithmetic($("detail"), { unit, layer: seen.layers[layer], place: where, classes: seen.classes, move, play, playing: Boolean(playing) });
   } catch (error) {
     if (error.status === 410) { stale = true; look(); } else { stop(); notice(error.message); }
@@ -226,7 +234,8 @@ function showWhy(panel) {
   paintPixels(base, seen.seen);
   const classes = el("select", { id: "why-class" }, seen.classes.map((name, i) => el("option", { value: i, selected: i === best },
     `${name} (${percent(seen.probabilities[i])})`)));
-  const method = el("select", { id: "why-method" }, el("option", { value: "grad-cam" }, "Grad-CAM: regions"),
+  const maps = seen.layers.some((layer) => layer.kind.includes("Conv"));
+  const method = el("select", { id: "why-method" }, maps && el("option", { value: "grad-cam" }, "Grad-CAM: regions"),
     el("option", { value: "saliency" }, "Saliency: pixels"));
   const strength = el("input", { id: "why-strength", type: "range", min: 0, max: 100, value: 75 });
   const said = el("p", { className: "soft", ariaLive: "polite" });
