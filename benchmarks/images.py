@@ -1,11 +1,11 @@
 """Images a second from a folder: Triceras beside tf.data (as Keras uses it) and a torch DataLoader.
 
     python -m benchmarks.images                # the folders of TRICERAS_DATA, and larger JPEGs made here
-    python -m benchmarks.images --cpu-time     # a second of one core, on a machine that others use too
+    python -m benchmarks.images --cpu-time     # seconds of one core, on a machine that others use too
 
-All decode, resize and batch the same files in one run and take turns, each in a fresh process; what counts are
-medians over the rounds, and the ratio of ours to each. The first epoch decodes; later ones may use what was
-kept. The torch loader has two workers that decode with Pillow, scale and put channels first, as torchvision does.
+All decode, resize and batch the same files in one run and take turns, each in a fresh process; medians over
+the rounds count, and the ratio of ours to each. The first epoch decodes; later ones may use what was kept. The
+torch loader has two workers that decode with Pillow, scale and put channels first, as torchvision does.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import pytest
 import triceras
 from triceras import layers
 from triceras.core.errors import ArgumentError, ArgumentTypeError, FileFormatError
-from triceras.preprocessing import reading
+from triceras.preprocessing import opencv, reading
 from triceras.training.feed import make_feed
 from triceras.utils import image_dataset_from_directory, image_dataset_from_files
 
@@ -190,6 +190,7 @@ def test_huge_images_are_named_or_read(tmp_path, monkeypatch):
     (tmp_path / "a").mkdir()
     pil.new("RGB", (300, 300)).save(tmp_path / "a" / "wide.png")
     monkeypatch.setattr(pil, "MAX_IMAGE_PIXELS", 1000)
+    monkeypatch.setattr(opencv, "MOST_PIXELS", 1000)
     with pytest.raises(FileFormatError, match=r"wide\.png.*pixels"):
         ours(tmp_path)[0]
 
@@ -212,6 +213,43 @@ def test_every_kind_of_image(tmp_path, mode):
         x = image_dataset_from_files([path], image_size=SIZE, color_mode=color_mode, verbose=False)[0]
         assert x.shape == (1, *SIZE, channels)
         assert (np.abs(x[..., : min(channels, 3)] - (255 if mode == "1" else 200)) <= 1).all()
+
+
+@pytest.mark.parametrize("color_mode", ["rgb", "grayscale"])
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+@pytest.mark.parametrize("kind", ["png", "jpg"])
+def test_opencv_gives_the_pixels_of_pillow(tmp_path, monkeypatch, kind, mode, color_mode):
+    pytest.importorskip("cv2")
+    small = pil.fromarray(np.random.default_rng(3).integers(0, 256, (5, 4, 4), dtype=np.uint8))
+    kept = kind == "png" or mode == "L"
+    image = small.resize(SIZE[::-1], pil.Resampling.BICUBIC).convert(mode if kept else "RGB")
+    image.save(tmp_path / f"x.{kind}")
+    whole = (tmp_path / f"x.{kind}").read_bytes()
+    read = reading.Reader(SIZE, color_mode)
+    fast = opencv.decode(whole, color_mode)
+    assert (fast is not None) == (kind == "jpg" or color_mode == "rgb" or mode == "L")
+    found = [read(tmp_path / f"x.{kind}")]
+    monkeypatch.setattr(opencv, "library", lambda: None)
+    np.testing.assert_array_equal(found[0], read(tmp_path / f"x.{kind}"))
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg"])
+def test_opencv_decodes_no_broken_files(tmp_path, kind):
+    pytest.importorskip("cv2")
+    noise = np.random.default_rng(3).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+    pil.fromarray(noise).save(tmp_path / f"x.{kind}")
+    whole = (tmp_path / f"x.{kind}").read_bytes()
+    spoiled = bytearray(whole)
+    spoiled[len(whole) // 2] ^= 0xFF
+    assert opencv.decode(whole, "rgb") is not None
+    for part in [whole[:n] for n in (0, 1, 2, 9, 26, 40, len(whole) // 2, len(whole) - 1)]:
+        assert opencv.decode(part, "rgb") is None
+    if kind == "png":
+        assert opencv.decode(bytes(spoiled), "rgb") is None
+    reader = reading.Reader(SIZE)
+    (tmp_path / f"y.{kind}").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(FileFormatError, match=rf"y\.{kind}"):
+        reader(str(tmp_path / f"y.{kind}"))
 
 
 def test_large_jpegs_are_averaged(tmp_path):

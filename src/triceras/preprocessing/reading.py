@@ -6,7 +6,7 @@ import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from io import BytesIO
 from typing import Any
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from triceras.core.errors import ArgumentError, FileFormatError, require
 from triceras.engine import selection
+from triceras.preprocessing import opencv
 from triceras.utils.images import COLOR_MODES
 
 CACHE_BYTES = 2 << 30  # of decoded images that are kept by default
@@ -45,6 +46,8 @@ class Reader:
     pad: bool = False
 
     def __post_init__(self) -> None:
+        _pillow().preinit()  # where it is missing, say so before any file is read
+        opencv.library()
         size = self.size
         if not isinstance(size, (tuple, list)) or len(size) != 2 or not all(int(n) == n > 0 for n in size):
             raise ArgumentError(f"`image_size` must be (height, width), two integers. Received: {size!r}")
@@ -75,28 +78,37 @@ class Reader:
         with open(path, "rb") as file:
             contents = file.read()
         try:
-            with require("PIL.Image", "vision", "Reading images").open(BytesIO(contents)) as image:
-                return self._pixels(image)
+            pixels = None if self._reduces(contents) else opencv.decode(contents, self.color_mode)
+            if pixels is not None and pixels.shape[:2] == tuple(self.size):
+                return pixels.reshape(self.shape)
+            if pixels is not None:
+                return self._pixels(_pillow().fromarray(pixels))
+            return self._pixels(_pillow().open(BytesIO(contents)))
         except (ArgumentError, ImportError):
             raise
         except Exception as error:  # Pillow's decoders raise whatever a broken file leads to
             raise FileFormatError(f"{path!r} isn't an image that Pillow can read: {error}") from error
 
-    def _pixels(self, image: Any) -> NDArray[np.uint8]:
-        from PIL.Image import Resampling, Transform
+    def _reduces(self, contents: bytes) -> bool:
+        """Whether the file is a JPEG that is decoded at a fraction of its size, as Pillow does it."""
+        size = opencv.size_of_jpeg(contents) if contents[:2] == b"\xff\xd8" else None
+        return size is not None and size[0] >= 2 * self.size[0] and size[1] >= 2 * self.size[1]
 
+    def _pixels(self, image: Any) -> NDArray[np.uint8]:
         mode, (height, width, channels) = COLOR_MODES[self.color_mode], self.shape
-        image.draft(mode, (width, height))
+        image.draft(mode, (width, height))  # which does nothing but for JPEGs
         image = _in_mode(image, mode)
         if self.crop or self.pad:
             image = self._proportional(image)
         if image.size != (width, height):
+            resampling = _pillow().Resampling
             if self.interpolation == "nearest":
                 scale = (image.width / width, 0, 0, 0, image.height / height, 0)
-                image = image.transform((width, height), Transform.AFFINE, scale, Resampling.NEAREST)
+                affine = _pillow().Transform.AFFINE
+                image = image.transform((width, height), affine, scale, resampling.NEAREST)
             elif self.interpolation == "bilinear" and image.width <= width and image.height <= height:
-                # what is made smaller would be averaged, unlike the reference's
-                image = image.resize((width, height), Resampling.BILINEAR)
+                # (what gets smaller would be averaged, unlike the reference's)
+                image = image.resize((width, height), resampling.BILINEAR)
             else:
                 return self._weighted(np.asarray(image)).reshape(self.shape)
         return np.asarray(image).reshape(height, width, channels)
@@ -126,16 +138,19 @@ class Reader:
         return np.rint(x).clip(0, 255).astype("uint8")
 
 
+@cache
+def _pillow() -> Any:
+    return require("PIL.Image", "vision", "Reading images")
+
+
 def _in_mode(image: Any, mode: str) -> Any:
     """An image of 8 bits a channel in one of three modes."""
-    from PIL.Image import fromarray
-
     if image.mode == mode:
         image.load()
         return image
     if image.mode.startswith("I"):  # 16 bits
         deep = np.asarray(image)
-        image = fromarray((deep >> 8 if deep.max() > 255 else deep).astype("uint8"))
+        image = _pillow().fromarray((deep >> 8 if deep.max() > 255 else deep).astype("uint8"))
     elif image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
     return image if image.mode == mode else image.convert(mode)
