@@ -81,6 +81,11 @@ def current() -> Engine:
     return _active.get() or _default or _choose_default()
 
 
+def chosen() -> Engine | None:
+    """The active engine, or None while nothing needed one."""
+    return _active.get() or _default
+
+
 def _choose_default() -> Engine:
     global _default
     with _lock:

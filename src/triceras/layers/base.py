@@ -610,8 +610,9 @@ class Layer(Seen, Operation):
             raise StateError(
                 f"{type(self).__name__}.__init__() doesn't call super().__init__(); add that call first."
             )
-        if selection.current() is not self.engine or self.device not in (None, selection.placement.get()):
-            if selection.current() is not self.engine and (current_pass.get() or state.get()):
+        active = selection.chosen()
+        if active is not self.engine or self.device not in (None, selection.placement.get()):
+            if active is not self.engine and (current_pass.get() or state.get()):
                 raise EngineError(
                     f"Layer {self.path!r} belongs to the engine {self.engine}, and is called inside a computation on "
                     f"{selection.current()}. Move it there: layer.to({selection.current()!r})."

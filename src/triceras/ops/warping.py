@@ -228,7 +228,7 @@ def _transformed(
     if transform.shape[0] != x.shape[0]:
         transform = broadcast_to(transform, (x.shape[0], 8))
     transform = real(transform)
-    a0, a1, a2, b0, b1, b2, c0, c1 = (transform[:, i, None, None] for i in range(8))
+    a0, a1, a2, b0, b1, b2, c0, c1 = (reshape(transform[:, i], (-1, 1, 1)) for i in range(8))
     rows, columns = (arange(n, dtype=transform.dtype) for n in x.shape[1:3])
     rows = rows[:, None]
     scale = 1 / (c0 * columns + c1 * rows + 1)

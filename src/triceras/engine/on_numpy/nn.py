@@ -109,6 +109,30 @@ def _pad(x: np.ndarray, spans: Sizes, strides: Sizes, padding: str, value: float
     return np.pad(x, [(0, 0), *same_padding(x.shape[1:-1], spans, strides), (0, 0)], constant_values=value)
 
 
+def samples(images: np.ndarray, rows: np.ndarray, columns: np.ndarray, nearest: bool) -> np.ndarray:
+    """One channel after the other: taking numbers is several times as fast as taking short rows of them."""
+    n, height, width, channels = images.shape
+    planes = np.ascontiguousarray(np.moveaxis(images, -1, 0)).reshape(channels, -1)
+    start = np.arange(n, dtype="int32").reshape(-1, *(1,) * (rows.ndim - 1)) * (height * width)
+    around = []
+    for place, size in ((rows, height), (columns, width)):
+        low = np.floor(place)
+        share, first = place - low, low.astype("int32")
+        nodes = ((first, None),) if nearest else ((first, 1 - share), (first + 1, share))
+        around.append([(np.clip(i, 0, size - 1), (i >= 0) & (i < size), w) for i, w in nodes])
+    found = np.zeros((channels, *rows.shape), images.dtype)
+    for row, on_row, row_share in around[0]:
+        for column, on_column, column_share in around[1]:
+            values = planes.take(start + row * width + column, axis=1)
+            inside = on_row & on_column
+            if nearest:
+                np.copyto(found, values, where=inside)
+            else:
+                values *= (row_share * column_share * inside).astype(images.dtype)
+                found += values
+    return np.moveaxis(found, 0, -1)
+
+
 NATIVES: dict[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
@@ -119,4 +143,4 @@ NATIVES: dict[str, Callable[..., Any]] = {
         max_pool_general,
         average_pool_general,
     )
-}
+} | {"_samples": samples}

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import DataDependentOutputException
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from triceras.core.errors import EngineError
 from triceras.engine.contract import StateScope, state
@@ -23,7 +24,28 @@ def switch(index: Tensor, tensors: Lists, operands: Lists, branches: Sequence[Fu
         place = int(index)
     except DataDependentOutputException:  # only shapes are asked for, which all branches have in common
         place = 0
+    except GuardOnDataDependentSymNode:  # a graph is captured: it computes all branches
+        results = [_without_effects(branch, tensors, operands) for branch in branches]
+        if None in results:
+            raise
+        place = index.clamp(0, len(branches) - 1)
+        return [_taken(place, values) for values in zip(*results, strict=True)]
     return branches[min(max(place, 0), len(branches) - 1)](tensors, operands)
+
+
+def _without_effects(branch: Function, tensors: Lists, operands: Lists) -> Lists | None:
+    """What a branch returns, or None if it assigns variables."""
+    scope = StateScope((), (), state.get() or StateScope((), ()))
+    with state(scope):
+        result = branch(tensors, operands)
+    return None if scope.written else result
+
+
+def _taken(place: Tensor, values: Sequence[Any]) -> Tensor:
+    first, *others = (x if isinstance(x, Tensor) else torch.as_tensor(np.asarray(x)) for x in values)
+    for i, value in enumerate(others, 1):
+        first = torch.where(place == i, value, first)
+    return first
 
 
 def while_loop(tensors: Lists, operands: Lists, cond: Function, body: Function) -> Lists:

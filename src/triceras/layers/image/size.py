@@ -30,7 +30,8 @@ class Sized(ImageLayer):
     def resize(self, images: Any, interpolation: str = "bilinear", **options: Any) -> Any:
         """Images in the layer's size."""
         size = (self.height, self.width)
-        return ops.image.resize(images, size, interpolation, data_format=self.data_format, **options)
+        resized = ops.image.resize(images, size, interpolation, data_format=self.data_format, **options)
+        return ops.cast(resized, images.dtype)
 
     def cut(self, images: Any, top: Any, left: Any, height: int, width: int) -> Any:
         """A part of images; its place may be a tensor."""
