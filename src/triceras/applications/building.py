@@ -37,6 +37,11 @@ def channel_axis() -> int:
     return 1 if channels_first() else 3
 
 
+def last_axis() -> int:
+    """The same, counted from the end where channels come last; some networks' configs say it so."""
+    return 1 if channels_first() else -1
+
+
 def channels(x: KerasTensor) -> int:
     """How many channels a feature map has."""
     return x.shape[channel_axis()]
@@ -95,6 +100,7 @@ def assemble(
     size: int = 224,
     smallest: int = 32,
     full_size: bool | None = None,
+    ending: Block | None = None,
     published: Published | None = None,
 ) -> Model:
     """A network from its body: arguments checked, ends attached, weights loaded.
@@ -108,6 +114,7 @@ def assemble(
         size: rows and columns of images where no shape is given.
         smallest: the fewest rows and columns that leave something after the last stride.
         full_size: whether the size of images must be known; only with the classifier if not given.
+        ending: follows the pooling where there is no classifier.
         published: where "imagenet" weights come from.
 
     Raises:
@@ -127,7 +134,7 @@ def assemble(
             f"{network}(): `input_tensor` must be a symbolic tensor, as layers.Input() makes them. "
             f"Received: {shown(input_tensor, 80)}"
         )
-    with unfilled(weights is not None):  # the file fills them
+    with unfilled(weights is not None or unfilled.get()):  # the file fills them
         x = body(pixels(source, weights == "imagenet") if pixels else source)
         if include_top:
             x = top(x, classes, classifier_activation)
@@ -135,6 +142,8 @@ def assemble(
             x = layers.GlobalAveragePooling2D(name=poolings[0])(x)
         elif pooling == "max":
             x = layers.GlobalMaxPooling2D(name=poolings[1])(x)
+        if ending is not None and not include_top:
+            x = ending(x)
         model = Model(inputs, x, name=name)
     if weights == "imagenet":
         assert published is not None

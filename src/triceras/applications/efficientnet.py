@@ -62,22 +62,22 @@ def squeeze_and_excite(x: KerasTensor, inside: int, name: str) -> KerasTensor:
     return layers.Multiply(name=f"{name}se_excite")([x, scale])
 
 
-def dense_top(dropout: float, name: str) -> Callable[[KerasTensor, int, Activation], KerasTensor]:
+def dense_top(dropout: float, **options: Any) -> Callable[[KerasTensor, int, Activation], KerasTensor]:
     """The end of a network: mean, dropout and a dense layer."""
 
     def top(x: KerasTensor, classes: int, activation: Activation) -> KerasTensor:
         x = layers.GlobalAveragePooling2D(name="avg_pool")(x)
-        if dropout > 0:
-            x = layers.Dropout(dropout, name=name)(x)
+        x = layers.Dropout(dropout, name="top_dropout")(x)
         initializer = VarianceScaling(scale=1 / 3, mode="fan_out", distribution="uniform")
         return layers.Dense(
-            classes, activation=activation, kernel_initializer=initializer, name="predictions"
+            classes, activation=activation, kernel_initializer=initializer, name="predictions", **options
         )(x)
 
     return top
 
 
-def _silu(x: KerasTensor, name: str) -> KerasTensor:
+def silu(x: KerasTensor, name: str) -> KerasTensor:
+    """A sigmoid linear unit as a layer of its own."""
     return layers.Activation("silu", name=f"{name}activation")(x)
 
 
@@ -92,21 +92,26 @@ def _block(
     inputs = x
     if expansion != 1:
         x = conv(x, expansion * channels(x), 1, f"{name}expand_conv")
-        x = _silu(_norm(x, f"{name}expand_"), f"{name}expand_")
+        x = silu(_norm(x, f"{name}expand_"), f"{name}expand_")
     if stride == 2:
         x = pad_for_stride(x, kernel, f"{name}dwconv_pad")
     x = layers.DepthwiseConv2D(
         kernel, strides=stride, padding="same" if stride == 1 else "valid", use_bias=False,
         depthwise_initializer=kernel_initializer(), name=f"{name}dwconv",
     )(x)  # fmt: skip
-    x = _silu(_norm(x, name), name)
+    x = silu(_norm(x, name), name)
     x = squeeze_and_excite(x, max(1, channels(inputs) // 4), name)
     x = _norm(conv(x, filters, 1, f"{name}project_conv"), f"{name}project_")
-    if stride == 1 and channels(inputs) == filters:
-        if drop > 0:
-            x = layers.Dropout(drop, noise_shape=(None, 1, 1, 1), name=f"{name}drop")(x)
-        x = layers.Add(name=f"{name}add")([x, inputs])
-    return x
+    return beside(inputs, x, stride, drop, name)
+
+
+def beside(inputs: KerasTensor, x: KerasTensor, stride: int, drop: float, name: str) -> KerasTensor:
+    """A block's output, dropped for some images, beside its input where sizes agree."""
+    if stride > 1 or channels(inputs) != channels(x):
+        return x
+    if drop > 0:
+        x = layers.Dropout(drop, noise_shape=(None, 1, 1, 1), name=f"{name}drop")(x)
+    return layers.Add(name=f"{name}add")([x, inputs])
 
 
 def _pixels(x: KerasTensor, pretrained: bool) -> KerasTensor:
@@ -120,7 +125,7 @@ def _pixels(x: KerasTensor, pretrained: bool) -> KerasTensor:
 def _body(x: KerasTensor, width: float, depth: float) -> KerasTensor:
     x = pad_for_stride(x, 3, "stem_conv_pad")
     x = conv(x, rounded(32 * width), 3, "stem_conv", strides=2, padding="valid")
-    x = _silu(_norm(x, "stem_"), "stem_")
+    x = silu(_norm(x, "stem_"), "stem_")
     repeats = [math.ceil(depth * repeat) for _, repeat, *_ in STAGES]
     number = 0
     for stage, (kernel, _, filters, expansion, stride) in enumerate(STAGES):
@@ -130,7 +135,7 @@ def _body(x: KerasTensor, width: float, depth: float) -> KerasTensor:
             x = _block(x, rounded(filters * width), kernel, expansion, 1 if i else stride, drop, name)
             number += 1
     x = conv(x, rounded(1280 * width), 1, "top_conv")
-    return _silu(_norm(x, "top_"), "top_")
+    return silu(_norm(x, "top_"), "top_")
 
 
 def _efficientnet(
@@ -140,7 +145,7 @@ def _efficientnet(
     return architecture(
         f"EfficientNet{which}", "efficientnet", lambda x: _body(x, width, depth),
         f"EfficientNet {which}; it takes pixels of 0 to 255 as they are.", example=example, size=size,
-        pixels=_pixels, top=dense_top(dropout, "top_dropout"),
+        pixels=_pixels, top=dense_top(dropout),
         published=Published(f"{file}.h5", f"{file}_notop.h5", hashes),
     )  # fmt: skip
 

@@ -18,101 +18,115 @@ from triceras.applications.published import kernels
 preprocess_input = preprocessing("tf", "inception_v3")
 
 
-def _conv(x: KerasTensor, filters: int, *kernel: int, strides: int = 1, padding: str = "same") -> KerasTensor:
+def conv(
+    x: KerasTensor, filters: int, *kernel: int, strides: int = 1, padding: str = "same"
+) -> KerasTensor:
+    """A convolution, normalized without a scale, and a rectifier."""
     x = layers.Conv2D(filters, kernel, strides=strides, padding=padding, use_bias=False)(x)
     return relu(batch_norm(x, None, scale=False))
 
 
-def _chain(*steps: tuple[int, ...]) -> Block:
+def chain(*steps: tuple[int, ...]) -> Block:
     """Convolutions one after the other: filters, rows and columns of each."""
 
     def apply(x: KerasTensor) -> KerasTensor:
         for step in steps:
-            x = _conv(x, *step)
+            x = conv(x, *step)
         return x
 
     return apply
 
 
-def _pooled(filters: int) -> Block:
+def pooled(filters: int) -> Block:
     """The mean of each neighbourhood, then a 1x1 convolution."""
 
     def apply(x: KerasTensor) -> KerasTensor:
         x = layers.AveragePooling2D(3, strides=1, padding="same")(x)
-        return _conv(x, filters, 1, 1)
+        return conv(x, filters, 1, 1)
 
     return apply
 
 
-def _thinned(*before: tuple[int, ...], filters: int) -> Block:
+def thinned(*before: tuple[int, ...], filters: int) -> Block:
     """Convolutions, the last of which strides."""
-    return lambda x: _conv(_chain(*before)(x), filters, 3, 3, strides=2, padding="valid")
+    return lambda x: conv(chain(*before)(x), filters, 3, 3, strides=2, padding="valid")
 
 
 def _fork(*before: tuple[int, ...], name: str | None = None) -> Block:
     """Convolutions, then a row and a column beside each other."""
 
     def apply(x: KerasTensor) -> KerasTensor:
-        x = _chain(*before)(x)
-        return layers.Concatenate(axis=channel_axis(), name=name)([_conv(x, 384, 1, 3), _conv(x, 384, 3, 1)])
+        x = chain(*before)(x)
+        return layers.Concatenate(axis=channel_axis(), name=name)([conv(x, 384, 1, 3), conv(x, 384, 3, 1)])
 
     return apply
 
 
-def _max_pool(x: KerasTensor) -> KerasTensor:
+def max_pool(x: KerasTensor) -> KerasTensor:
+    """The largest of each 3x3 neighbourhood, half the rows and columns."""
     return layers.MaxPooling2D(3, strides=2)(x)
 
 
-def _stage(pooled: int) -> tuple[Block, ...]:
+def _stage(filters: int) -> tuple[Block, ...]:
     return (
-        _chain((64, 1, 1)),
-        _chain((48, 1, 1), (64, 5, 5)),
-        _chain((64, 1, 1), (96, 3, 3), (96, 3, 3)),
-        _pooled(pooled),
+        chain((64, 1, 1)),
+        chain((48, 1, 1), (64, 5, 5)),
+        chain((64, 1, 1), (96, 3, 3), (96, 3, 3)),
+        pooled(filters),
     )
 
 
 def _factorized(n: int) -> tuple[Block, ...]:
     """7x7 convolutions as rows and columns."""
     return (
-        _chain((192, 1, 1)),
-        _chain((n, 1, 1), (n, 1, 7), (192, 7, 1)),
-        _chain((n, 1, 1), (n, 7, 1), (n, 1, 7), (n, 7, 1), (192, 1, 7)),
-        _pooled(192),
+        chain((192, 1, 1)),
+        chain((n, 1, 1), (n, 1, 7), (192, 7, 1)),
+        chain((n, 1, 1), (n, 7, 1), (n, 1, 7), (n, 7, 1), (192, 1, 7)),
+        pooled(192),
     )
 
 
 def _wide(name: str) -> tuple[Block, ...]:
-    return _chain((320, 1, 1)), _fork((384, 1, 1), name=name), _fork((448, 1, 1), (384, 3, 3)), _pooled(192)
+    return chain((320, 1, 1)), _fork((384, 1, 1), name=name), _fork((448, 1, 1), (384, 3, 3)), pooled(192)
 
 
 MIXED: tuple[tuple[Block, ...], ...] = (  # the branches of each module
     _stage(32),
     _stage(64),
     _stage(64),
-    (_thinned(filters=384), _thinned((64, 1, 1), (96, 3, 3), filters=96), _max_pool),
+    (thinned(filters=384), thinned((64, 1, 1), (96, 3, 3), filters=96), max_pool),
     _factorized(128),
     _factorized(160),
     _factorized(160),
     _factorized(192),
     (
-        _thinned((192, 1, 1), filters=320),
-        _thinned((192, 1, 1), (192, 1, 7), (192, 7, 1), filters=192),
-        _max_pool,
+        thinned((192, 1, 1), filters=320),
+        thinned((192, 1, 1), (192, 1, 7), (192, 7, 1), filters=192),
+        max_pool,
     ),
     _wide("mixed9_0"),
     _wide("mixed9_1"),
 )
 
 
+def stem(x: KerasTensor) -> KerasTensor:
+    """The plain convolutions before the modules."""
+    x = conv(x, 32, 3, 3, strides=2, padding="valid")
+    x = conv(x, 32, 3, 3, padding="valid")
+    x = max_pool(conv(x, 64, 3, 3))
+    x = conv(x, 80, 1, 1, padding="valid")
+    return max_pool(conv(x, 192, 3, 3, padding="valid"))
+
+
+def mixed(x: KerasTensor, branches: tuple[Block, ...], name: str) -> KerasTensor:
+    """What all branches make of the input, side by side."""
+    return layers.Concatenate(axis=channel_axis(), name=name)([branch(x) for branch in branches])
+
+
 def _body(x: KerasTensor) -> KerasTensor:
-    x = _conv(x, 32, 3, 3, strides=2, padding="valid")
-    x = _conv(x, 32, 3, 3, padding="valid")
-    x = _max_pool(_conv(x, 64, 3, 3))
-    x = _conv(x, 80, 1, 1, padding="valid")
-    x = _max_pool(_conv(x, 192, 3, 3, padding="valid"))
+    x = stem(x)
     for i, branches in enumerate(MIXED):
-        x = layers.Concatenate(axis=channel_axis(), name=f"mixed{i}")([branch(x) for branch in branches])
+        x = mixed(x, branches, f"mixed{i}")
     return x
 
 

@@ -20,6 +20,7 @@ from triceras.applications.building import (
     classifier,
     described,
     image_shape,
+    last_axis,
     pad_for_stride,
     rounded,
 )
@@ -67,7 +68,7 @@ def published_size(
 
 
 def _norm(x: KerasTensor, name: str) -> KerasTensor:
-    return batch_norm(x, name, axis=1 if channels_first() else -1, epsilon=1e-3, momentum=0.999)
+    return batch_norm(x, name, axis=last_axis(), epsilon=1e-3, momentum=0.999)
 
 
 def _relu6(x: KerasTensor, name: str) -> KerasTensor:

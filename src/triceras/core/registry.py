@@ -77,8 +77,10 @@ def names(namespace: str) -> list[str]:
 
 def load(namespace: str) -> None:
     """Import the modules that define a namespace's names."""
-    for home in _homes.get(namespace, ()):
-        importlib.import_module(home)
+    known: tuple[str, ...] = ()
+    while known != (known := _homes.get(namespace, ())):  # a package may say only now where its names are
+        for home in known:
+            importlib.import_module(home)
 
 
 class PublicModule(ModuleType):
