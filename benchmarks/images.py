@@ -5,7 +5,7 @@
 
 All decode, resize and batch the same files in one run and take turns, each in a fresh process; medians over
 the rounds count, and the ratio of ours to each. The first epoch decodes; later ones may use what was kept. The
-torch loader has two workers that decode with Pillow, scale and put channels first, as torchvision does.
+The torch loader has two workers that decode with Pillow, scale and put channels first, as torchvision does.
 """
 
 from __future__ import annotations
