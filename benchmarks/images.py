@@ -4,7 +4,7 @@
     python -m benchmarks.images --cpu-time     # seconds of one core, on a machine that others use too
 
 All decode, resize and batch the same files in one run and take turns, each in a fresh process; medians over
-the rounds count, and the ratio of ours to each. The first epoch decodes; later ones may use what was kept. The
+the rounds count, and the ratio of ours to each. The first epoch decodes; later ones may use what was kept.
 The torch loader has two workers that decode with Pillow, scale and put channels first, as torchvision does.
 """
 
