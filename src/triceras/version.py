@@ -2,7 +2,7 @@
 
 from triceras.core.registry import export
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 
 @export("version")
