@@ -31,7 +31,7 @@ model = keras.Sequential(
 )
 for filters in (32, 64, 64):
     model.add(layers.Conv2D(filters, (3, 3), padding="same", use_bias=False))
-    model.add(layers.BatchNormalization())
+    model.add(layers.BatchNormalization(momentum=0.9))
     model.add(layers.Activation("relu"))
     model.add(layers.MaxPooling2D((2, 2)))
 model.add(layers.Flatten())

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 import triceras
+from triceras.apps.recipes import RECIPES
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+OF_RECIPES = {name.replace("-", "_") for name in RECIPES}  # they have a test of their own
+EXAMPLES = [p for p in sorted((ROOT / "examples").glob("*.py")) if p.stem not in OF_RECIPES]
 
 
 @pytest.fixture

@@ -81,7 +81,7 @@ def test_digits_where_mnist_is_missing(triceras: Any, monkeypatch: pytest.Monkey
 
 
 def test_interrupted(triceras: Any, images: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(*_: Any) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(demo.training, "run", interrupt)
@@ -93,8 +93,8 @@ def test_interrupted(triceras: Any, images: None, monkeypatch: pytest.MonkeyPatc
     ("arguments", "message"),
     [
         (["demo", "--data", "cats"], "Error: --data must be auto, mnist or digits. Received: 'cats'"),
-        (["demo", "--out", "file"], "Error: --out: 'file' is a file, not a folder."),
-        (["demo", "--out", "file/x"], "Error: --out: the folder 'file/x' can't be made: Not a directory."),
+        (["demo", "--out", "file"], "Error: --out: the folder 'file' can't be made: 'file' is a file."),
+        (["demo", "--out", "file/x"], "Error: --out: the folder 'file/x' can't be made: '"),
         (["demo", "--engine", "abacus"], "Error: Unknown engine 'abacus'."),
         (["summary", "nothing.keras"], "Error: There is no file 'nothing.keras'."),
         (["summary", "file"], "Error: file is no .keras file"),

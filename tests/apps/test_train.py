@@ -275,7 +275,7 @@ def test_mixed_precision_is_left_as_it_was(npz: str) -> None:
         (["mnist-mlp", "--optimizer", "hope"], "Error: --optimizer: "),
         (["mnist-mlp", "--engine", "abacus"], "Error: Unknown engine 'abacus'."),
         (["mnist-mlp", "--out", "full"], "Error: --out: the folder 'full' isn't empty."),
-        (["mnist-mlp", "--out", "list.csv"], "Error: --out: 'list.csv' is a file"),
+        (["mnist-mlp", "--out", "list.csv"], "Error: --out: the folder 'list.csv' can't be made"),
         (["mnist-mlp", "--resume"], "Error: --resume: there is no run of mnist-mlp in 'runs'."),
         (["mnist-mlp", "--resume", "--out", "full"], "Error: --resume: the folder 'full' holds no run"),
         (["images", "--data", "two", "--model", "big"], "Error: --model must be small, vgg16"),

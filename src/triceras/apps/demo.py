@@ -39,6 +39,9 @@ def run(
 
     if data not in ("auto", "mnist", "digits"):
         raise ArgumentError(f"--data must be auto, mnist or digits. Received: {shown(data)}")
+    training.check(out)
+    if engine:
+        keras.use_engine(engine)
     if data == "auto":
         try:
             keras.datasets.mnist.load_data()

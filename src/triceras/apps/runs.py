@@ -73,8 +73,9 @@ class Run:
                 f"--out: the folder '{out}' isn't empty. Name another one, or give --resume to go on with "
                 "the run in it."
             )
-        if out.exists() and not out.is_dir():
-            raise ArgumentError(f"--out: '{out}' is a file, not a folder.")
+        there = next(path for path in (out, *out.absolute().parents) if path.exists())
+        if not there.is_dir():
+            raise ArgumentError(f"--out: the folder '{out}' can't be made: '{there}' is a file.")
 
     @classmethod
     def existing(cls, recipe: str, out: Path | None) -> Run:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import os
 import shutil
@@ -53,12 +52,9 @@ def run(
     Raises:
         Stopped: it was asked to stop by SIGINT or SIGTERM; the folder holds all finished epochs.
     """
-    require("matplotlib", "plot", "The pictures of a training")  # said now, not after the training
-    require("sklearn", "apps", "The report of a training")
+    check(None if resume else out)
     given = dict(given or {})
     old = Run.existing(recipe.name, out) if resume else None
-    if old is None and out is not None:
-        Run.check_free(out)
     before = {} if old is None else _settings_of(old, recipe)
     with _stops() as stops, ExitStack() as context:
         engine = given.get("engine") or before.get("engine")
@@ -66,7 +62,7 @@ def run(
             context.enter_context(keras.use_engine(engine))
         settings = recipe.told(before | given) if old else recipe.told(given)
         if old is not None:
-            _check_unchanged(old, before, settings)
+            _check_unchanged(old, recipe, before, settings)
         context.enter_context(_precision(settings.precision))
         keras.utils.set_random_seed(settings.seed)
         data = recipe.load(settings)
@@ -86,6 +82,19 @@ def run(
             raise
     training.tell_results()
     return training.run.folder
+
+
+def check(out: Path | None) -> None:
+    """Raise now for what would otherwise come up only after the training.
+
+    Raises:
+        ArgumentError: the folder for the results can't be used.
+        OptionalDependencyError: something isn't installed.
+    """
+    require("matplotlib", "plot", "The pictures of a training")
+    require("sklearn", "apps", "The report of a training")
+    if out is not None:
+        Run.check_free(out)
 
 
 class Training(keras.callbacks.Callback):
@@ -129,7 +138,7 @@ class Training(keras.callbacks.Callback):
             "recipe": self.recipe.name,
             "classes": self.data.classes,
             "channels": self.channels,
-            **{name: getattr(self.settings, name) for name in self.recipe.names()},
+            **_stored(self.settings, self.recipe),
             "image_size": list(self.settings.size),
             "pictures": _pictures(self.data),
             "version": keras.__version__,
@@ -231,7 +240,12 @@ class Training(keras.callbacks.Callback):
     # -- as a callback of fit --------------------------------------------------------------------------------
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Random numbers depend on the seed and the epoch alone, so that a run can go on anywhere."""
         self._epoch = epoch
+        states = [v for v in self.network.variables if v.name == "seed_generator_state"]
+        for number, state in enumerate(states):
+            start = np.random.SeedSequence([self.settings.seed, epoch, number]).generate_state(1)[0]
+            state.assign(np.array([start, 0], "uint32"))
 
     def on_dispatch(self, mode: str, done: int, total: int | None, logs: Any) -> None:
         self.stops.check()
@@ -361,12 +375,21 @@ def _settings_of(run: Run, recipe: Recipe) -> dict[str, Any]:
     return found
 
 
-def _check_unchanged(run: Run, before: Mapping[str, Any], settings: Settings) -> None:
-    now = dataclasses.asdict(settings)
+def _stored(settings: Settings, recipe: Recipe) -> dict[str, Any]:
+    """The options as a run keeps them: with paths that can also be found from elsewhere."""
+    found = {name: getattr(settings, name) for name in recipe.names()}
+    for name in {"data", "weights"} & found.keys():
+        path = os.path.expanduser(found[name] or "")
+        found[name] = os.path.abspath(path) if os.path.exists(path) else found[name]
+    return found
+
+
+def _check_unchanged(run: Run, recipe: Recipe, before: Mapping[str, Any], settings: Settings) -> None:
+    now = _stored(settings, recipe)
     changed = [
         f"--{name.replace('_', '-')} was {before[name]} and is {now[name]}"
-        for name in before
-        if name not in MAY_CHANGE and now[name] != before[name]
+        for name in now
+        if name in before and name not in MAY_CHANGE and now[name] != before[name]
     ]
     if changed:
         raise ArgumentError(

@@ -40,7 +40,7 @@ def small(x: Any) -> Any:
     layers = keras.layers
     for filters in (32, 64, 128, 128):
         x = layers.Conv2D(filters, (3, 3), padding="same", use_bias=False)(x)
-        x = layers.BatchNormalization()(x)
+        x = layers.BatchNormalization(momentum=0.9)(x)
         x = layers.Activation("relu")(x)
         x = layers.MaxPooling2D((2, 2), padding="same")(x)
     return layers.GlobalAveragePooling2D()(x)

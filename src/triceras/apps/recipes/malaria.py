@@ -14,7 +14,7 @@ def network(x: Any, settings: Settings, classes: int) -> Any:
     layers = keras.layers
     for filters in (32, 64, 64):
         x = layers.Conv2D(filters, (3, 3), padding="same", use_bias=False)(x)
-        x = layers.BatchNormalization()(x)
+        x = layers.BatchNormalization(momentum=0.9)(x)
         x = layers.Activation("relu")(x)
         x = layers.MaxPooling2D((2, 2))(x)
     x = layers.Flatten()(x)

@@ -12,11 +12,11 @@ from triceras.apps.recipes.sources import folders
 
 def network(x: Any, settings: Settings, classes: int) -> Any:
     layers = keras.layers
-    x = layers.Conv2D(32, (3, 3), padding="same", activation="relu")(x)
+    x = layers.Conv2D(16, (3, 3), padding="same", activation="relu")(x)
     x = layers.MaxPooling2D((2, 2))(x)
-    for filters in (64, 64, 128, 256):
+    for filters in (32, 64, 128, 128):
         x = layers.Conv2D(filters, (3, 3), padding="same", use_bias=False)(x)
-        x = layers.BatchNormalization()(x)
+        x = layers.BatchNormalization(momentum=0.9)(x)
         x = layers.Activation("relu")(x)
         x = layers.MaxPooling2D((2, 2))(x)
     x = layers.Dropout(0.3)(x)

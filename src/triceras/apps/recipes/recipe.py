@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -194,10 +193,6 @@ class Recipe:
                 f"Received: {settings.fine_tune}"
             )
         settings.image_size = "x".join(map(str, settings.size))
-        for name in ("data", "weights"):  # also found from elsewhere, when the run goes on
-            path = getattr(settings, name)
-            if path is not None and os.path.exists(os.path.expanduser(path)):
-                setattr(settings, name, os.path.abspath(os.path.expanduser(path)))
         return settings
 
     def build(self, settings: Settings, classes: int, channels: int) -> Any:
