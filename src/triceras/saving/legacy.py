@@ -107,8 +107,9 @@ def _in_order_of(
     names = [path.removesuffix(":0") for path in paths]
     by_path = {v.path: v for v in variables}
     found = [next((v for p, v in by_path.items() if name.endswith(f"/{p}")), None) for name in names]
-    if len({id(v) for v in found}) == len(variables) == len(found) and None not in found:
-        return found
+    known = {id(v): v for v in found if v is not None}
+    if len(known) == len(variables) == len(found):
+        return list(known.values())
     orders = [
         sorted(variables, key=lambda v: not v.trainable),
         sorted(variables, key=lambda v: not (v.trainable and not v.frozen)),
