@@ -235,8 +235,9 @@ class MaxNumBoundingBoxes(ImageLayer):
 
     >>> boxes = {"boxes": ops.ones((1, 1, 4)), "labels": ops.ones((1, 1))}
     >>> layer = MaxNumBoundingBoxes(2, bounding_box_format="xyxy")
-    >>> layer({"images": ops.ones((1, 2, 2, 3)), "bounding_boxes":
-    boxes})["bounding_boxes"]["labels"].tolist() [[1.0, -1.0]]
+    >>> data = {"images": ops.ones((1, 2, 2, 3)), "bounding_boxes": boxes}
+    >>> layer(data)["bounding_boxes"]["labels"].tolist()
+    [[1.0, -1.0]]
     """
 
     keeps_dtype = True

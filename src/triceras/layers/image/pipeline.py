@@ -28,8 +28,7 @@ class Pipeline(Enclosing):
         name: made automatically if not given.
 
     >>> from triceras import layers, ops
-    >>> augment = Pipeline([layers.RandomFlip("horizontal"), layers.RandomRotation(0.1),
-    layers.RandomZoom(0.1)])
+    >>> augment = Pipeline([layers.RandomFlip("horizontal"), layers.RandomRotation(0.1)])
     >>> augment(ops.ones((2, 8, 8, 3))).shape
     (2, 8, 8, 3)
     """
