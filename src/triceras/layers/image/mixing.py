@@ -147,7 +147,10 @@ class CutMix(Patched):
         others = ops.take(images, transformation["permutation_order"], axis=0)
         return ops.where(transformation["batch_masks"], others, images)
 
-    transform_segmentation_masks = transform_images
+    def transform_segmentation_masks(
+        self, segmentation_masks: Any, transformation: Transformation = None, training: bool = True
+    ) -> Any:
+        return self.transform_images(segmentation_masks, transformation, training)
 
     def transform_labels(
         self, labels: Any, transformation: Transformation = None, training: bool = True
@@ -211,7 +214,15 @@ class MixUp(RandomImageLayer):
     ) -> Any:
         return _mixed(images, transformation) if training and transformation is not None else images
 
-    transform_labels = transform_segmentation_masks = transform_images
+    def transform_labels(
+        self, labels: Any, transformation: Transformation = None, training: bool = True
+    ) -> Any:
+        return self.transform_images(labels, transformation, training)
+
+    def transform_segmentation_masks(
+        self, segmentation_masks: Any, transformation: Transformation = None, training: bool = True
+    ) -> Any:
+        return self.transform_images(segmentation_masks, transformation, training)
 
     def transform_bounding_boxes(
         self, bounding_boxes: dict[str, Any], transformation: Transformation = None, training: bool = True
