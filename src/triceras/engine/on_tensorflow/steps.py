@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,6 +12,10 @@ import tensorflow as tf
 from triceras.core import tree
 from triceras.engine.captured import CapturedStep
 from triceras.engine.contract import StepLoop
+
+LONG = 1000  # steps an epoch from which compiling a loop by XLA, in a second or so, pays
+SMALL = 500  # ops in a step
+SLOW = re.compile("Conv|Pool|Call|While|If|Sort|TopK|Scatter|Segment|Unique|Func")
 
 
 class CompiledStep(CapturedStep):
@@ -46,6 +51,11 @@ class Graph:
     def tensors(self, leaves: Sequence[Any]) -> list[tf.Tensor]:
         """Those of the arguments that are tensors."""
         return [leaves[i] for i in self._places]
+
+    def gains_by_xla(self) -> bool:
+        """Whether starting its ops weighs, as there are few, and XLA is slow at none of them on CPUs."""
+        found = self.flat.graph.get_operations()
+        return len(found) <= SMALL and not any(SLOW.search(op.type) for op in found)
 
     def __call__(self, tensors: Sequence[tf.Tensor]) -> Any:
         return self.joined(self.flat(*tensors))
@@ -92,14 +102,30 @@ class CompiledLoop(CapturedStep, StepLoop):
             return tf.while_loop(lambda i, *_: i < n, body, [tf.constant(0), *nothing])[1:]
 
         specs = [tf.TensorSpec(x.shape, x.dtype) for x in (index, *(columns[i] for i in places))]
-        run = tf.function(many, autograph=False).get_concrete_function(
-            specs[0], tf.TensorSpec((), tf.int32), *specs[1:]
-        )
+        specs.insert(1, tf.TensorSpec((), tf.int32))
+
+        def compiled(xla: bool) -> Callable[..., list[tf.Tensor]]:
+            return tf.function(many, autograph=False, jit_compile=xla).get_concrete_function(*specs)
+
+        long = bool(places) and columns[places[0]].shape[0] >= LONG * index.shape[1]
+        xla = long and step.gains_by_xla()
+        run = compiled(xla)
 
         def call(leaves: list[Any]) -> Any:
+            nonlocal run, xla
             data, index, n = tree.join(structure, leaves)
             columns = tree.flatten(data)
-            return step.joined(run(index, tf.constant(n), *(columns[i] for i in places)))
+            given = index, tf.constant(n), *(columns[i] for i in places)
+            try:
+                outputs = run(*given)
+            except tf.errors.OpError as error:
+                if not xla:
+                    raise
+                reason = " ".join(str(error).split())[:200]
+                self.journal.note("kernel", f"XLA can't compile the loop: {reason}")
+                run, xla = compiled(False), False
+                outputs = run(*given)
+            return step.joined(outputs)
 
         return call, ""
 
