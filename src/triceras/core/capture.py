@@ -9,6 +9,37 @@ from typing import Any
 from triceras.core.errors import ArgumentTypeError
 
 
+_MISSING: Any = object()
+
+
+@cache
+def _form(cls: type) -> tuple[dict[str, Any], tuple[str, ...], tuple[str, ...], bool] | None:
+    """Defaults of all arguments, names of those by position and of those needed, and whether there may be others.
+
+    None for constructors with arguments of a rare kind.
+    """
+    found = _signature(cls).parameters.values()
+    named = [p for p in found if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    others = [p for p in found if p.kind is p.VAR_KEYWORD]
+    if len(named) + len(others) < len(found):
+        return None
+    needed = tuple(p.name for p in named if p.default is p.empty)
+    defaults = {p.name: _MISSING if p.default is p.empty else p.default for p in named}
+    return defaults, tuple(p.name for p in named if p.kind is p.POSITIONAL_OR_KEYWORD), needed, bool(others)
+
+
+def _recorded(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any] | None:
+    """A call's arguments with defaults, by name; None if they need a closer look, for they may be wrong."""
+    form = _form(cls)
+    if form is None or len(args) > len(form[1]):
+        return None
+    defaults, by_position, needed, others = form
+    found = {**defaults, **dict(zip(by_position, args, strict=False)), **kwargs}
+    right = others or len(found) == len(defaults)
+    right = right and kwargs.keys().isdisjoint(by_position[: len(args)])
+    return found if right and not any(found[name] is _MISSING for name in needed) else None
+
+
 @cache
 def _signature(cls: type) -> inspect.Signature:
     if cls.__init__ is object.__init__:  # says that it takes anything, and ignores it
@@ -21,6 +52,27 @@ def accepts(cls: type, argument: str) -> bool:
     """Whether a class's constructor takes an argument of that name."""
     parameters = _signature(cls).parameters
     return argument in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+
+
+def _bound(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The same for any constructor.
+
+    Raises:
+        ArgumentTypeError: the constructor can't be called so.
+    """
+    try:
+        bound = _signature(cls).bind(*args, **kwargs)
+    except TypeError as error:
+        raise ArgumentTypeError(f"{cls.__name__}(): {error}. Its arguments are {_signature(cls)}.") from None
+    bound.apply_defaults()
+    found: dict[str, Any] = {}
+    for parameter in bound.signature.parameters.values():
+        value = bound.arguments[parameter.name]
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            found.update(value)
+        elif parameter.kind is not inspect.Parameter.VAR_POSITIONAL or value:
+            found[parameter.name] = value
+    return found
 
 
 class Configurable:
@@ -40,21 +92,8 @@ class Configurable:
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         self = super().__new__(cls)
-        try:
-            bound = _signature(cls).bind(*args, **kwargs)
-        except TypeError as error:
-            raise ArgumentTypeError(
-                f"{cls.__name__}(): {error}. Its arguments are {_signature(cls)}."
-            ) from None
-        bound.apply_defaults()
-        found: dict[str, Any] = {}
-        for parameter in bound.signature.parameters.values():
-            value = bound.arguments[parameter.name]
-            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-                found.update(value)
-            elif parameter.kind is not inspect.Parameter.VAR_POSITIONAL or value:
-                found[parameter.name] = value
-        object.__setattr__(self, "_arguments", found)
+        found = _recorded(cls, args, kwargs)
+        object.__setattr__(self, "_arguments", _bound(cls, args, kwargs) if found is None else found)
         return self
 
     def __reduce__(self) -> Any:

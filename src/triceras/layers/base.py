@@ -6,7 +6,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, nullcontext
-from functools import wraps
+from functools import cache, wraps
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,7 @@ current_pass: Local[Pass | None] = Local("pass", None)
 _UNTRACKED = frozenset(
     {"_arguments", "_inbound_nodes", "_losses", "_own_variables", "_build_shapes", "optimizer", "_pass", "_known"}
 )
+_PLAIN = frozenset({type(None), bool, int, float, str})  # what is set most often, and never a part of the layer
 _INPUT_ARGUMENTS = ("input_shape", "input_dim", "batch_input_shape")
 _COMMON_ARGUMENTS = frozenset({"name", "trainable", "dtype", "autocast", *_INPUT_ARGUMENTS})
 
@@ -183,6 +184,10 @@ class Layer(Seen, Operation):
     # -- tracking: everything below follows from the attributes, so there is nothing to keep in step -------------------
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if value.__class__ in _PLAIN:
+            self.__dict__.pop("_known", None)
+            object.__setattr__(self, name, value)
+            return
         if isinstance(value, Variable) and name != "_own_variables":
             if "_own_variables" not in self.__dict__:
                 raise StateError(
@@ -569,7 +574,7 @@ class Layer(Seen, Operation):
             }
             self.built = True
             return
-        wanted = [p for p in inspect.signature(build).parameters.values()][1:]
+        wanted = _parameters(build)[1:]
         named = {p.name for p in wanted}
         by_name = {f"{n}_shape": s for n, s in shapes.items() if f"{n}_shape" in named}
         if by_name and len(by_name) >= sum(
@@ -971,15 +976,19 @@ class Layer(Seen, Operation):
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
 
 
+@cache
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    return list(inspect.signature(function).parameters.values())
+
+
 def _building(build: Callable[..., None]) -> Callable[..., None]:
     """Around a class's `build`: record the shapes, name the weights by the layer's path, mark the layer as built."""
-    signature = inspect.signature(build)
+    names = [p.name for p in _parameters(build)[1:] if p.kind is p.POSITIONAL_OR_KEYWORD]
 
     @wraps(build)
     def wrapper(self: Layer, *args: Any, **kwargs: Any) -> None:
         if self._building:  # super().build()
             return build(self, *args, **kwargs)
-        bound = signature.bind(self, *args, **kwargs)
         self._building = True
         try:
             with self._home(), name_scope(self.name):
@@ -987,7 +996,7 @@ def _building(build: Callable[..., None]) -> Callable[..., None]:
                 build(self, *args, **kwargs)
         finally:
             self._building = False
-        self._build_shapes = {k: v for k, v in bound.arguments.items() if k != "self"}
+        self._build_shapes = {**dict(zip(names, args, strict=False)), **kwargs}
         self.built = True
 
     return wrapper

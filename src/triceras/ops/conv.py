@@ -18,10 +18,11 @@ import numpy as np
 from triceras.core import config
 from triceras.core.dtypes import is_float_dtype, promote, promote_float, standardize_dtype
 from triceras.core.errors import ArgumentError, ShapeError, shown
+from triceras.core.spec import KerasTensor
 from triceras.ops import reduction
 from triceras.ops.elementwise import add, bitwise_invert, divide, negative
 from triceras.ops.indexing import take, where
-from triceras.ops.op import Tensor, op
+from triceras.ops.op import Op, Tensor, op
 from triceras.ops.shape import moveaxis, pad, reshape, stack
 
 AT = ("ops", "ops.nn")
@@ -31,7 +32,20 @@ Sizes = tuple[int, ...]
 # -- primitives ----------------------------------------------------------------------------------------------
 
 
-@op(promote, at=())
+def _windows_spec(made: Op, values: list[Any], statics: dict[str, Any]) -> KerasTensor:
+    """Shape and dtype of what windows over the spatial dimensions give; probing would take milliseconds."""
+    x, *kernel = values
+    sizes = kernel[0].shape[:-2] if kernel else statics["pool_size"]
+    spans = [(k - 1) * d + 1 for k, d in zip(sizes, statics.get("dilation", (1,) * len(sizes)), strict=True)]
+    found = []
+    for n, span, stride in zip(x.shape[1:-1], spans, statics["strides"], strict=True):
+        reach = n if n is None or statics["padding"] == "same" else n - span + 1
+        found.append(None if reach is None else -(-reach // stride))
+    dtype = made.promote(tuple(standardize_dtype(v.dtype) for v in values))
+    return KerasTensor((x.shape[0], *found, (kernel[0] if kernel else x).shape[-1]), dtype)
+
+
+@op(promote, spec=_windows_spec, at=())
 def conv_general(
     inputs: Tensor, kernel: Tensor, strides: Sizes, padding: str, dilation: Sizes, groups: int
 ) -> Tensor:
@@ -58,13 +72,13 @@ def conv_transpose_general(
     ...
 
 
-@op(promote, at=())
+@op(promote, spec=_windows_spec, at=())
 def max_pool_general(inputs: Tensor, pool_size: Sizes, strides: Sizes, padding: str) -> Tensor:
     """Largest element of each window; the gradient goes to the first of equal ones."""
     ...
 
 
-@op(promote_float, at=())
+@op(promote_float, spec=_windows_spec, at=())
 def average_pool_general(inputs: Tensor, pool_size: Sizes, strides: Sizes, padding: str) -> Tensor:
     """Mean of each window over the cells that lie inside the input."""
     ...

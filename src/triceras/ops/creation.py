@@ -12,11 +12,11 @@ from triceras.core import config, dtypes
 from triceras.core.dtypes import promote, promote_float, standardize_dtype
 from triceras.core.errors import ArgumentError, TricerasError, shown
 from triceras.core.registry import export
-from triceras.core.spec import any_symbolic
+from triceras.core.spec import KerasTensor, any_symbolic
 from triceras.engine import selection
 from triceras.ops import elementwise
 from triceras.ops import shape as shapes
-from triceras.ops.op import Kept, Tensor, Tensors, _kind, _tensor, broadcast_shapes, op
+from triceras.ops.op import Kept, Op, Tensor, Tensors, _kind, _tensor, broadcast_shapes, op
 
 AT = ("ops", "ops.numpy")
 public = partial(op, at=AT)
@@ -25,7 +25,13 @@ public = partial(op, at=AT)
 # -- conversion ----------------------------------------------------------------------------------------------
 
 
-@op()
+def _cast_spec(made: Op, values: list[Any], statics: dict[str, Any]) -> KerasTensor:
+    if not isinstance(values[0], KerasTensor):  # a list with symbolic tensors in it
+        return made.evaluated(values, statics)
+    return KerasTensor(values[0].shape, selection.current().canonical(standardize_dtype(statics["dtype"])))
+
+
+@op(spec=_cast_spec)
 def cast(x: Kept, dtype: Any) -> Tensor:
     """The same values in another dtype.
 

@@ -10,9 +10,10 @@ from typing import Any
 from triceras.core.dtypes import COMPLEX, accumulate, promote, promote_float, standardize_dtype
 from triceras.core.errors import ArgumentError, ShapeError
 from triceras.core.shapes import canonical_axes
+from triceras.core.spec import KerasTensor
 from triceras.ops import creation, elementwise, indexing, reduction
 from triceras.ops import shape as shapes
-from triceras.ops.op import Kept, Tensor, Tensors, op
+from triceras.ops.op import Kept, Op, Tensor, Tensors, op
 
 AT = ("ops", "ops.numpy")
 public = partial(op, at=AT)
@@ -34,7 +35,13 @@ def matmul(x1: Tensor, x2: Tensor) -> Tensor:
     ...
 
 
-@op(_product, at=())
+def _affine_spec(made: Op, values: list[Any], statics: dict[str, Any]) -> KerasTensor:
+    x, kernel, bias = values
+    dtype = _product(tuple(standardize_dtype(v.dtype) for v in values))
+    return KerasTensor((*x.shape[:-1], kernel.shape[-1]), dtype)
+
+
+@op(_product, spec=_affine_spec, at=())  # the one that models have most of: probing would take milliseconds
 def affine(x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
     """`matmul(x, kernel) + bias`."""
     return elementwise.add(matmul(x, kernel), bias)

@@ -21,9 +21,9 @@ from typing import Any, NoReturn
 import numpy as np
 
 from triceras.core import config, dtypes, tree
-from triceras.core.errors import ArgumentTypeError, EngineError, TricerasError, shown
+from triceras.core.errors import ArgumentTypeError, EngineError, ShapeError, TricerasError, shown
 from triceras.core.registry import export
-from triceras.core.scope import unique_name
+from triceras.core.scope import Local, unique_name
 from triceras.core.spec import KerasTensor, recording
 from triceras.engine import selection
 from triceras.engine.contract import Engine
@@ -44,6 +44,7 @@ def _documented() -> None:
 
 _EMPTY = {_bare.__code__.co_code, _documented.__code__.co_code}  # of a body that is `...`
 OPS: dict[str, Op] = {}
+in_body = Local("in_body", False)  # whether a body is run with symbolic tensors
 NUMBERS = (bool, int, float, complex)
 _PLAIN = (*NUMBERS, type(None))
 
@@ -177,13 +178,7 @@ class Op:
     def _plan(self, engine: Engine, values: list[Any]) -> Callable[..., Any]:
         """What runs on an engine for arguments of these types: the conversions they need, then the op."""
         run = self.implementation(engine)
-        target = None
-        if self.promote is not None:
-            kinds = []
-            for name, value in zip(self.tensors, values, strict=True):
-                if name in self.promoted and value is not None:
-                    kinds += map(_kind, value) if name in self.lists else [_kind(value)]
-            target = self.promote(tuple(kinds)) if kinds else None
+        target = self._target(values)
         # a native may take Python numbers beside a tensor as they are, which costs least
         beside = self.name in engine.takes_numbers and any(type(v) not in _PLAIN for v in values)
         converters = []
@@ -247,6 +242,8 @@ class Op:
 
     def infer(self, values: list[Any], statics: dict[str, Any]) -> Any:
         """Fresh symbolic tensors for the result, cached by what they depend on."""
+        if in_body.get() and any(None in (statics.get(name) or ()) for name in ("shape", "newshape")):
+            raise ShapeError("a size isn't known")  # None from a shape doesn't mean what it does in a caller's argument
         try:
             key = (selection.current().name, config.image_data_format(), _frozen(values), _frozen(statics))
             found = self._specs.get(key)
@@ -254,16 +251,55 @@ class Op:
             key = found = None
         if found is None:
             try:
-                found = (
-                    self.spec(self, values, statics)
-                    if self.spec
-                    else infer(self._apply, (values, statics), {})
-                )
+                found = (self.spec or Op.evaluated)(self, values, statics)
             except Exception as error:
                 self.explain(error, values, statics)
             if key is not None and len(self._specs) < 4096:
                 self._specs[key] = found
         return _fresh(found) if isinstance(found, KerasTensor) else tree.map_structure(_fresh, found)
+
+    def evaluated(self, values: list[Any], statics: dict[str, Any]) -> Any:
+        """The result through the parts of the body, which mostly know theirs, else by evaluating abstractly.
+
+        Of operands only shapes and dtypes count, unless that can't be.
+        """
+        specs = [_as_spec(v) for v in values]
+        if not self.primitive:
+            try:
+                with recording(False), in_body(True):
+                    found = self.body(*self._promoted(specs), **statics)
+                if all(isinstance(x, KerasTensor) for x in tree.flatten(found)):
+                    return found
+            except Exception:  # the body looks at sizes that aren't known
+                pass
+        try:
+            return infer(self._apply, (specs, statics), {})
+        except Exception:
+            if not any(selection.engine_of(type(v)) for v in tree.flatten(values)):
+                raise
+            return infer(self._apply, (values, statics), {})
+
+    def _promoted(self, specs: list[Any]) -> list[Any]:
+        """Operands as the body gets them."""
+        target, found = self._target(specs), []
+        for name, spec in zip(self.tensors, specs, strict=True):
+            dtype = target if name in self.promoted else None
+            each = [
+                v if v is None else KerasTensor(_shape(v), dtype or dtypes.standardize_dtype(getattr(v, "dtype", type(v))))
+                for v in (spec if name in self.lists and spec is not None else [spec])
+            ]
+            found.append(each if name in self.lists and spec is not None else each[0])
+        return found
+
+    def _target(self, values: list[Any]) -> str | None:
+        """The dtype to which operands are promoted; None where they keep theirs."""
+        if self.promote is None:
+            return None
+        kinds: list[str] = []
+        for name, value in zip(self.tensors, values, strict=True):
+            if name in self.promoted and value is not None:
+                kinds += map(_kind, value) if name in self.lists else [_kind(value)]
+        return self.promote(tuple(kinds)) if kinds else None
 
     def _apply(self, values: list[Any], statics: dict[str, Any]) -> Any:
         return self.slow(values, statics)
@@ -471,6 +507,14 @@ def _tensor(engine: Engine, value: Any, dtype: str | None) -> Any:
 
 def _fresh(value: Any) -> Any:
     return KerasTensor(value.shape, value.dtype) if isinstance(value, KerasTensor) else value
+
+
+def _as_spec(value: Any) -> Any:
+    """A symbolic tensor for an engine's one: of operands only shape and dtype matter."""
+    if isinstance(value, (list, tuple)):
+        return [_as_spec(v) for v in value]
+    owner = selection.engine_of(type(value))
+    return value if owner is None else KerasTensor(tuple(value.shape), value.dtype)
 
 
 def _frozen(value: Any) -> Any:

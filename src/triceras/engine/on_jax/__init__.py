@@ -40,8 +40,8 @@ class JaxEngine(Engine):
         return jnp.asarray(array, dtype=canonical(dtype or array.dtype))
 
     def hold(self, value: np.ndarray, trainable: bool = False) -> Any:
-        with jax.ensure_compile_time_eval():
-            return jnp.array(value, dtype=canonical(value.dtype))
+        with jax.ensure_compile_time_eval():  # and without a program for each new shape, as `jnp.array` makes
+            return jax.device_put(np.array(value, dtype=canonical(value.dtype)))
 
     def store(self, held: Any, value: Any) -> Any:
         if isinstance(value, jax.core.Tracer):

@@ -69,8 +69,16 @@ class TorchEngine(Engine):
         return self.make(x, dtype)
 
     def abstract(self, fn: Callable[..., Any], specs: Sequence[KerasTensor]) -> Any:
-        with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
-            result = fn(*(torch.empty(s.shape, dtype=torch_dtype(s.dtype), device=here.get()) for s in specs))
+        def run() -> Any:
+            return fn(*(torch.empty(s.shape, dtype=torch_dtype(s.dtype), device=here.get()) for s in specs))
+
+        with torch.no_grad():
+            try:
+                with here(torch.device("meta")):  # takes a tenth of the time, but knows no other tensors beside its own
+                    result = run()
+            except Exception:
+                with FakeTensorMode(allow_non_fake_inputs=True):
+                    result = run()
         return tree.map_structure(
             lambda x: KerasTensor(x.shape, standardize_dtype(x.dtype)) if hasattr(x, "dtype") else x, result
         )
