@@ -40,6 +40,14 @@ LACKING: dict[str, tuple[tuple[str, ...], str]] = {
     "layers.RNN.compute_mask": (("_", "mask"), "they are `inputs, previous_mask`, as in the base class"),
     "layers.Bidirectional.compute_mask": (("_", "mask"), "they are `inputs, previous_mask`, as in the base class"),
     "layers.SimpleRNNCell.call": (("sequence",), "it is `inputs`, as in the other cells"),
+    "layers.Random*.get_shifted_bbox": (("()",), "an inner helper; boxes follow from the matrix"),
+    "layers.Random*.get_transformed_x_y": (("()",), "an inner helper; boxes follow from the matrix"),
+    "layers.RandomZoom.get_clipped_bbox": (("()",), "an inner helper; boxes follow from the matrix"),
+    "layers.RandomGrayscale.get_random_transformation": (("images",), "it is `data`, as in the base class"),
+    "layers.RandomGrayscale.transform_*": (
+        ("transformations",),
+        "it is `transformation`, as in the base class",
+    ),
     "optimizers.Adadelta.update_step": (("grad",), "it is `gradient`, as in the base class"),
     "optimizers.Muon.transpose_last_axis": (("X",), "it is `x`"),
 }
@@ -57,8 +65,12 @@ DIFFERENCES = """\
 - **Progress** is one live line on a terminal, one plain line an epoch elsewhere.
 - **Initial weights** come from NumPy's Philox generator, the same on every engine for the same seed, so they
   differ from the reference's for that seed.
+- **Data sets of images** are `PyDataset`s with NumPy batches of floats: no TensorFlow is needed, and `format="grain"`
+  gives the same object. JPEGs at least twice the wanted size are decoded at a half, quarter or eighth.
 - **Names of our own:** `use_engine`, `value_and_grad`, `Model.to`, `verify` and `report`, `fit(engine=...)`,
-  `ops.min_pool`, the `MinPooling` layers, `datasets.digits`."""
+  `fit(balance=True)`, `ops.min_pool`, the `MinPooling` layers, `datasets.digits`, `visualization.grad_cam`, `saliency`
+  and `feature_maps`, `utils.image_dataset_from_files`, `IndexedDataset`, `balanced_indices` and `image_statistics`,
+  `preprocessing.image.ImageDataGenerator` and its kin."""
 
 
 def found(path: str) -> Any:
