@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +157,7 @@ def assemble(
 def _check_weights(
     network: str, weights: Any, include_top: bool, classes: int, activation: Activation
 ) -> None:
-    if isinstance(classes, bool) or not isinstance(classes, int) or classes < 1:
+    if isinstance(classes, bool) or not isinstance(classes, Integral) or classes < 1:
         raise ArgumentError(f"{network}(): `classes` must be a positive integer. Received: {classes!r}")
     if weights is None:
         return
@@ -199,7 +200,7 @@ def image_shape(
         return shape(size if full_size else None, 3)
     given = tuple(given)
     layout = "(channels, rows, columns)" if first else "(rows, columns, channels)"
-    if len(given) != 3 or not all(n is None or (isinstance(n, int) and n > 0) for n in given):
+    if len(given) != 3 or not all(n is None or (isinstance(n, Integral) and n > 0) for n in given):
         raise ShapeError(f"{network}(): `input_shape` must be {layout}. Received: {given}")
     count, rows, columns = given if first else (given[2], *given[:2])
     if pretrained and full_size and given != shape(size, 3):

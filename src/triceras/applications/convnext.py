@@ -24,7 +24,7 @@ from triceras.core.registry import export
 from triceras.initializers import Constant
 from triceras.models import Model, Sequential
 
-preprocess_input = preprocessing(None, "convnext")
+preprocess_input, decode_predictions = preprocessing(None, "convnext")
 
 EPSILON = 1e-6
 

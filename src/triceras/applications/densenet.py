@@ -18,7 +18,7 @@ from triceras.applications.imagenet_utils import preprocessing
 from triceras.applications.published import kernels
 from triceras.models import Model
 
-preprocess_input = preprocessing("torch", "densenet")
+preprocess_input, decode_predictions = preprocessing("torch", "densenet")
 
 GROWTH = 32  # channels that each layer adds
 EPSILON = 1.001e-5

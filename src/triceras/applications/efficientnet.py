@@ -24,7 +24,7 @@ from triceras.applications.published import Published
 from triceras.initializers import VarianceScaling
 from triceras.models import Model
 
-preprocess_input = preprocessing(None, "efficientnet")
+preprocess_input, decode_predictions = preprocessing(None, "efficientnet")
 
 URL = "https://storage.googleapis.com/keras-applications/"
 STAGES = (  # kernel, blocks, channels, times as many channels inside, stride of the first

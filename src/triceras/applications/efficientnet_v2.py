@@ -35,7 +35,7 @@ from triceras.core.registry import export
 from triceras.initializers import Constant
 from triceras.models import Model
 
-preprocess_input = preprocessing(None, "efficientnet_v2")
+preprocess_input, decode_predictions = preprocessing(None, "efficientnet_v2")
 
 Stages = tuple[tuple[int, int, int, int, bool], ...]  # blocks, channels, times inside, stride, plain
 SMALL: Stages = (

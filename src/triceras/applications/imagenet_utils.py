@@ -62,7 +62,7 @@ def preprocess_input(x: Any, data_format: str | None = None, mode: str = "caffe"
         return np.array(numbers, dtype).reshape((3, 1, 1) if first else 3)
 
     if mode == "caffe":
-        return subtract(x[..., ::-1, :, :] if first else x[..., ::-1], by_channel(MEAN_BGR))
+        return subtract((np.flip if is_array else ops.flip)(x, -3 if first else -1), by_channel(MEAN_BGR))
     return divide(subtract(divide(x, 255.0), by_channel(MEAN)), by_channel(DEVIATION))
 
 
@@ -112,8 +112,8 @@ def _names(path: Path) -> tuple[tuple[str, str], ...]:
         ) from error
 
 
-def preprocessing(mode: str | None, *modules: str) -> Callable[..., Any]:
-    """Make `preprocess_input` and `decode_predictions` of public modules.
+def preprocessing(mode: str | None, *modules: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Make `preprocess_input` and `decode_predictions` of public modules, and return them.
 
     Args:
         mode: see `preprocess_input`; None where the network itself scales the pixels.
@@ -141,4 +141,4 @@ def preprocessing(mode: str | None, *modules: str) -> Callable[..., Any]:
     """
     export(*(f"applications.{module}.preprocess_input" for module in modules))(preprocess)
     export(*(f"applications.{module}.decode_predictions" for module in modules))(decode_predictions)
-    return preprocess
+    return preprocess, decode_predictions

@@ -12,7 +12,7 @@ from triceras.applications.inception_v3 import chain, max_pool, mixed, pooled, s
 from triceras.applications.published import kernels
 from triceras.core.registry import export
 
-preprocess_input = preprocessing("tf", "inception_resnet_v2")
+preprocess_input, decode_predictions = preprocessing("tf", "inception_resnet_v2")
 
 MIXED_5B = (
     chain((96, 1, 1)),

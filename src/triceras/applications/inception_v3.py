@@ -15,7 +15,7 @@ from triceras.applications.building import (
 from triceras.applications.imagenet_utils import preprocessing
 from triceras.applications.published import kernels
 
-preprocess_input = preprocessing("tf", "inception_v3")
+preprocess_input, decode_predictions = preprocessing("tf", "inception_v3")
 
 
 def conv(

@@ -24,7 +24,7 @@ from triceras.core.errors import ArgumentError
 from triceras.core.registry import export
 from triceras.models import Model
 
-preprocess_input = preprocessing("tf", "mobilenet")
+preprocess_input, decode_predictions = preprocessing("tf", "mobilenet")
 
 ALPHAS = {0.25: "2_5", 0.5: "5_0", 0.75: "7_5", 1.0: "1_0"}  # for which weights are published
 STAGES = (  # channels, stride

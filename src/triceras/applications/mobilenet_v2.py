@@ -30,7 +30,7 @@ from triceras.core.errors import ArgumentError
 from triceras.core.registry import export
 from triceras.models import Model
 
-preprocess_input = preprocessing("tf", "mobilenet_v2")
+preprocess_input, decode_predictions = preprocessing("tf", "mobilenet_v2")
 
 ALPHAS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)  # for which weights are published
 SIZES = (96, 128, 160, 192, 224)
@@ -50,7 +50,7 @@ def published_size(
 ) -> int:
     """The size of images that weights are published for: the one asked for, else 224."""
     start = int(channels_first())
-    rows, columns = (224, 224) if shape is None else tuple(shape)[start : start + 2]
+    rows, columns = tuple(shape)[start : start + 2] if shape is not None and len(shape) == 3 else (224, 224)
     known = rows == columns and rows in SIZES
     if weights == "imagenet":
         if alpha not in alphas:

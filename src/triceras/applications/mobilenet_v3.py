@@ -27,7 +27,7 @@ from triceras.core.errors import ArgumentError
 from triceras.core.registry import export
 from triceras.models import Model
 
-preprocess_input = preprocessing(None, "mobilenet_v3")
+preprocess_input, decode_predictions = preprocessing(None, "mobilenet_v3")
 
 # Kernel, times as many channels inside, channels, whether channels are weighted, whether the activation is
 # a hard sigmoid linear unit instead of a rectifier, stride

@@ -27,7 +27,7 @@ from triceras.core.errors import ArgumentError
 from triceras.core.registry import export
 from triceras.models import Model
 
-preprocess_input = preprocessing("tf", "nasnet")
+preprocess_input, decode_predictions = preprocessing("tf", "nasnet")
 
 URL = f"{ROOT}nasnet/"
 

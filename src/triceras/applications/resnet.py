@@ -12,8 +12,8 @@ from triceras.applications.imagenet_utils import preprocessing
 from triceras.applications.published import kernels
 from triceras.models import Model
 
-preprocess_input = preprocessing("caffe", "resnet", "resnet50")
-preprocess_input_v2 = preprocessing("tf", "resnet_v2")
+preprocess_input, decode_predictions = preprocessing("caffe", "resnet", "resnet50")
+preprocess_input_v2, _ = preprocessing("tf", "resnet_v2")
 
 FILTERS = (64, 128, 256, 512)
 EPSILON = 1.001e-5

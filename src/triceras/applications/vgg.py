@@ -7,7 +7,7 @@ from triceras.applications.building import Activation, KerasTensor, architecture
 from triceras.applications.imagenet_utils import preprocessing
 from triceras.applications.published import kernels
 
-preprocess_input = preprocessing("caffe", "vgg16", "vgg19")
+preprocess_input, decode_predictions = preprocessing("caffe", "vgg16", "vgg19")
 FILTERS = (64, 128, 256, 512, 512)
 
 

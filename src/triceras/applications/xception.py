@@ -7,7 +7,7 @@ from triceras.applications.building import KerasTensor, architecture, batch_norm
 from triceras.applications.imagenet_utils import preprocessing
 from triceras.applications.published import kernels
 
-preprocess_input = preprocessing("tf", "xception")
+preprocess_input, decode_predictions = preprocessing("tf", "xception")
 
 
 def _separable(x: KerasTensor, filters: int, name: str) -> KerasTensor:
