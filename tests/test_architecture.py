@@ -18,7 +18,7 @@ LEVELS = [
     ["applications"],
     ["models"],
     ["saving"],
-    ["training"],
+    ["training", "preprocessing"],
     ["layers"],
     [
         "losses",

@@ -20,7 +20,7 @@ from triceras.apps import cli, pictures, training
 from triceras.apps.recipes import RECIPES
 from triceras.apps.recipes.sources import find_parts, from_files, stratified
 from triceras.apps.reports import Report
-from triceras.apps.runs import FILES, Run
+from triceras.apps.runs import FILES, Run, write_json
 from triceras.core.errors import ArgumentError, DataUnavailableError, FileFormatError
 
 pytest.importorskip("torch")
@@ -244,6 +244,28 @@ def test_folders_with_balance(triceras: Any, balance: str) -> None:
     assert {"dark", "light", "accuracy", "macro avg", "weighted avg"} <= set(report)
     status, output, _ = triceras("evaluate", "out/best.keras", "cells", "--out", "seen")
     assert status == 0 and "dark" in output and Path("seen/confusion.png").exists()
+
+
+def test_two_phases_of_transfer_learning() -> None:
+    """The ready-made network stays as it is, then learns; a run that stopped in between goes on with that."""
+    cells(Path("cells"), 12)
+    base = keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(32, 32, 3))
+    base.save_weights("base.weights.h5")
+    given = {"data": "cells", "model": "MobileNetV2", "weights": "base.weights.h5", "image_size": "32"}
+    given |= {"epochs": 2, "freeze": True, "fine_tune": 1, "batch_size": 8}
+    training.run(RECIPES["images"], given, Path("out"))
+
+    def distance(name: str) -> float:
+        found = keras.models.load_model(Path("out", name)).get_layer("base").get_weights()
+        return sum(float(np.abs(a - b).sum()) for a, b in zip(found, base.get_weights(), strict=True))
+
+    assert len(rows(Path("out"))) == 2 and distance("model.keras") > 0
+    assert [float(row["learning_rate"]) for row in rows(Path("out"))] == pytest.approx([1e-3, 5e-5])
+
+
+def test_numbers_that_json_has_no_word_for() -> None:
+    write_json(Path("a.json"), {"loss": float("nan"), "logs": {"accuracy": 0.5, "loss": float("inf")}})
+    assert json.loads(Path("a.json").read_text()) == {"loss": None, "logs": {"accuracy": 0.5, "loss": None}}
 
 
 def test_mixed_precision_is_left_as_it_was(npz: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
+import math
 import os
 import time
 from collections.abc import Mapping
@@ -159,8 +160,16 @@ class Run:
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Replace a file at once, so that nobody reads half of it."""
     temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(_finite(values), indent=2, ensure_ascii=False)
+    temporary.write_text(text + "\n", encoding="utf-8")
     os.replace(temporary, path)
+
+
+def _finite(value: Any) -> Any:
+    """With None for what JSON has no word for."""
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _read_json(path: Path) -> dict[str, Any]:

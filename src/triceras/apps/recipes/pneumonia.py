@@ -12,6 +12,8 @@ from triceras.apps.recipes.sources import folders
 
 def network(x: Any, settings: Settings, classes: int) -> Any:
     layers = keras.layers
+    # Each picture gets mean 0 and variance 1 of its own, for machines and exposures differ
+    x = layers.LayerNormalization(axis=(1, 2, 3), center=False, scale=False)(x)
     x = layers.Conv2D(16, (3, 3), padding="same", activation="relu")(x)
     x = layers.MaxPooling2D((2, 2))(x)
     for filters in (32, 64, 128, 128):
@@ -27,14 +29,14 @@ def network(x: Any, settings: Settings, classes: int) -> Any:
 
 
 def varied() -> Sequence[Any]:
-    """As patients stand and machines differ: turned, moved, scaled, brighter, with more contrast."""
+    """As patients stand and machines differ: mirrored, turned, moved, scaled, with more or less contrast."""
     layers = keras.layers
     return (
+        layers.RandomFlip("horizontal"),
         layers.RandomRotation(0.05, fill_mode="constant"),
         layers.RandomTranslation(0.1, 0.1, fill_mode="constant"),
         layers.RandomZoom(0.15, fill_mode="constant"),
         layers.RandomContrast(0.3, value_range=(0, 1)),
-        layers.RandomBrightness(0.15, value_range=(0, 1)),
     )
 
 
