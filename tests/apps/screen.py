@@ -37,7 +37,7 @@ class Screen:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=180,
         )
         return done.stdout.strip()
 
@@ -82,7 +82,7 @@ class Screen:
 
     def photograph(self, path: Path) -> None:
         """Save a picture of the whole screen."""
-        subprocess.run(["import", "-window", "root", str(path)], env=self.environment, check=True, timeout=60)
+        subprocess.run(["import", "-window", "root", str(path)], env=self.environment, check=True, timeout=180)
 
 
 @contextmanager

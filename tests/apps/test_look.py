@@ -319,10 +319,10 @@ def test_the_real_window(pad: draw.Pad, folder: Path) -> None:
                 assert program.stdout.readline().split()[0] == name
                 place.press("c")
             place.press("Escape")
-            assert program.wait(timeout=60) == 0 and not program.stderr.read()
+            assert program.wait(timeout=180) == 0 and not program.stderr.read()
         with window(place, "digits.keras", "--engine", "numpy") as program:
             place.close()
-            assert program.wait(timeout=60) == 0 and not program.stderr.read()
+            assert program.wait(timeout=180) == 0 and not program.stderr.read()
 
 
 # -- real digits -----------------------------------------------------------------------------------

@@ -396,7 +396,7 @@ def test_processes(tmp_path, folder):
             print("same")
         """)
     )
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=300)
     assert done.stdout.strip() == "same", done.stderr
 
 
@@ -451,7 +451,7 @@ def test_no_engine_is_needed(folder):
         f"x, y = f({str(folder)!r}, image_size=(4, 4), verbose=False)[0]\n"
         "print(x.shape, {'jax', 'torch', 'tensorflow'} & set(sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=180)
     assert done.stdout.strip() == "(13, 4, 4, 3) set()", done.stderr
 
 
