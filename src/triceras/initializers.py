@@ -261,7 +261,10 @@ class RandomInitializer(Initializer):
 def _uniform(
     rng: np.random.Generator, shape: tuple[int, ...], dtype: str, low: float, high: float
 ) -> np.ndarray:
-    return rng.random(shape, dtype=dtype) * np.asarray(high - low, dtype) + np.asarray(low, dtype)
+    x = np.asarray(rng.random(shape, dtype=dtype))
+    x *= np.asarray(high - low, dtype)
+    x += np.asarray(low, dtype)
+    return x
 
 
 def _normal(
@@ -271,7 +274,9 @@ def _normal(
     x = np.asarray(rng.standard_normal(shape, dtype=dtype)).reshape(-1)
     while truncated and (far := np.flatnonzero(np.abs(x) > 2)).size:
         x[far] = rng.standard_normal(far.size, dtype=dtype)
-    return (x * np.asarray(stddev, dtype) + np.asarray(mean, dtype)).reshape(shape)
+    x *= np.asarray(stddev, dtype)
+    x += np.asarray(mean, dtype)
+    return x.reshape(shape)
 
 
 @export("initializers.RandomNormal", "initializers.random_normal")

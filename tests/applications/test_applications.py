@@ -41,6 +41,12 @@ def answer(model: Any, x: np.ndarray) -> np.ndarray:
     return triceras.ops.convert_to_numpy(model(x, training=False))
 
 
+def without_draws(monkeypatch: pytest.MonkeyPatch, keras: Any) -> None:
+    """Let the reference start with zeros: its draws take long."""
+    random = keras.initializers.VarianceScaling
+    monkeypatch.setattr(random, "__call__", lambda self, shape, dtype: np.zeros(shape, dtype))
+
+
 def close(found: np.ndarray, wanted: np.ndarray) -> None:
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5 * np.abs(wanted).max())
 
@@ -97,8 +103,7 @@ def test_arguments_as_in_the_reference(
     monkeypatch: pytest.MonkeyPatch, name: str, layout: str, arguments: dict[str, Any]
 ) -> None:
     keras = pytest.importorskip("keras")
-    random = keras.initializers.VarianceScaling  # numbers don't matter
-    monkeypatch.setattr(random, "__call__", lambda self, shape, dtype: np.zeros(shape, dtype))
+    without_draws(monkeypatch, keras)
     found = []
     for library in (triceras, keras):
         library.utils.clear_session(free_memory=False)
@@ -151,8 +156,9 @@ def arrays(file: h5py.File) -> dict[str, tuple[int, ...]]:
 
 
 @pytest.mark.parametrize("name", ["MobileNetV2", "EfficientNetB0"])
-def test_whole_models(files: Path, tmp_path: Path, name: str) -> None:
+def test_whole_models(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     keras = pytest.importorskip("keras")
+    without_draws(monkeypatch, keras)
     data = np.load(files / f"{name}.npz")
     older = saving.load_model(files / f"whole_{name}.h5")
     close(answer(older, data["x"]), data["y"])
