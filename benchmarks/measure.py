@@ -141,16 +141,19 @@ def _native_ops(engine: str) -> dict[str, Callable[..., Any]]:
         import jax
         import jax.numpy as jnp
 
-        functions = jnp.add, jnp.multiply, jnp.matmul, jax.nn.relu, jnp.reshape, jnp.sum
+        functions = jnp.add, jnp.multiply, jnp.matmul, jax.nn.relu, jnp.reshape, jnp.sum, jax.nn.one_hot
     elif engine == "torch":
         import torch
 
-        functions = torch.add, torch.multiply, torch.matmul, torch.relu, torch.reshape, torch.sum
+        def one_hot(x: Any, count: int) -> Any:
+            return torch.nn.functional.one_hot(x.long(), count).float()
+
+        functions = torch.add, torch.multiply, torch.matmul, torch.relu, torch.reshape, torch.sum, one_hot
     else:
         import tensorflow as tf
 
-        functions = tf.add, tf.multiply, tf.matmul, tf.nn.relu, tf.reshape, tf.reduce_sum
-    return dict(zip(("add", "multiply", "matmul", "relu", "reshape", "sum"), functions))
+        functions = tf.add, tf.multiply, tf.matmul, tf.nn.relu, tf.reshape, tf.reduce_sum, tf.one_hot
+    return dict(zip(("add", "multiply", "matmul", "relu", "reshape", "sum", "one_hot"), functions))
 
 
 def _repeated(function: Callable[..., Any], *arguments: Any) -> Action:
@@ -166,7 +169,8 @@ def op_calls(engine: str, rounds: int, seconds: float) -> dict[str, dict[str, An
     """Seconds of an eager call on (8, 8) tensors, ours, Keras's and the engine's own, by op."""
     ours, theirs = library("triceras", engine), library("keras", engine)
     x = ours.ops.convert_to_tensor(np.ones((8, 8), "float32"))
-    arguments = {"relu": (x,), "reshape": (x, (4, 16)), "sum": (x, 1)}
+    numbers = ours.ops.convert_to_tensor(np.arange(8, dtype="int32"))
+    arguments = {"relu": (x,), "reshape": (x, (4, 16)), "sum": (x, 1), "one_hot": (numbers, 8)}
     found = {}
     for name, native in _native_ops(engine).items():
         functions = {
@@ -261,14 +265,22 @@ def first_step(engine: str, who: str, name: str) -> float:
     return found[0]
 
 
-def building(engine: str, who: str) -> float:
-    """Seconds to build a Functional model of 200 layers."""
+def building(engine: str, who: str, kind: str) -> float:
+    """Seconds to build a Functional model of 200 layers: all alike, or in blocks whose sizes are all new."""
     k = library(who, engine)
+    layers, model, source = k.layers, k.Model, k.Input  # with the imports that their first use may bring
     began = CLOCK()
-    inputs = x = k.Input(shape=(32,))
-    for _ in range(200):
-        x = k.layers.Dense(32, activation="relu")(x)
-    k.Model(inputs, x)
+    if kind == "alike":
+        inputs = x = source(shape=(32,))
+        for _ in range(200):
+            x = layers.Dense(32, activation="relu")(x)
+    else:
+        inputs = x = source(shape=(32, 32, 3))
+        for block in range(40):
+            y = layers.Conv2D(8 + block, 3, padding="same")(x)
+            y = layers.Activation("relu")(layers.BatchNormalization()(y))
+            x = layers.Add()([layers.Conv2D(8 + block, 1)(x), y])
+    model(inputs, x)
     return CLOCK() - began
 
 

@@ -172,7 +172,12 @@ class Variable:
     @property
     def value(self) -> Any:
         """The tensor, in the compute dtype inside a layer with mixed precision."""
-        value = self.raw
+        scope = state.get()
+        if scope is None:
+            self.exposed = True
+            value = self.engine.read(self.held)
+        else:
+            value = scope.read(self)
         dtype = autocast.get()
         if (
             dtype is not None

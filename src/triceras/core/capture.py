@@ -8,13 +8,12 @@ from typing import Any
 
 from triceras.core.errors import ArgumentTypeError
 
-
 _MISSING: Any = object()
 
 
 @cache
 def _form(cls: type) -> tuple[dict[str, Any], tuple[str, ...], tuple[str, ...], bool] | None:
-    """Defaults of all arguments, names of those by position and of those needed, and whether there may be others.
+    """Defaults by name, names of arguments by position and of those needed, whether there may be others.
 
     None for constructors with arguments of a rare kind.
     """

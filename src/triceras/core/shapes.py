@@ -101,6 +101,8 @@ def pad_widths(pad_width: Any, rank: int) -> list[tuple[int, int]]:
     >>> pad_widths(1, 2), pad_widths((1, 2), 2)
     ([(1, 1), (1, 1)], [(1, 2), (1, 2)])
     """
+    if type(pad_width) is int:
+        return [(pad_width, pad_width)] * rank
     array = np.asarray(pad_width)
     if array.dtype.kind not in "iu":
         raise ArgumentError(f"`pad_width` must hold integers. Received: {pad_width!r}")

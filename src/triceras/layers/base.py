@@ -71,7 +71,7 @@ class Known:
         if len(self.kinds) < 64:
             self.kinds.add((x.__class__, x.dtype, x.shape))
 
-    def covers(self, x: Any, outer: Pass) -> bool:
+    def covers(self, x: Any) -> bool:
         """Whether such a tensor was prepared before."""
         try:
             return (x.__class__, x.dtype, x.shape) in self.kinds and autocast.get() == self.autocast
@@ -607,10 +607,11 @@ class Layer(Seen, Operation):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Compute on tensors, or grow the graph on symbolic tensors; builds the layer first if needed."""
         if len(args) == 1 and not kwargs and not attached_masks:
-            known, outer = self.__dict__.get("_known"), current_pass.get()
-            if known is not None and outer is not None and known.covers(args[0], outer):
-                self.__dict__["_pass"] = outer.outermost
-                return self.call(args[0], training=outer.training) if known.trains else self.call(args[0])
+            own, outer, x = self.__dict__, current_pass.get(), args[0]
+            known = own.get("_known")
+            if known is not None and outer is not None and known.covers(x):
+                own["_pass"] = outer.outermost
+                return self.call(x, training=outer.training) if known.trains else self.call(x)
         if "built" not in self.__dict__:
             raise StateError(
                 f"{type(self).__name__}.__init__() doesn't call super().__init__(); add that call first."

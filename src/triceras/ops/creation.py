@@ -365,7 +365,7 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) ->
     if stop is None:
         start, stop = 0, start
     values = (_number(v) for v in (start, stop, 1 if step is None else step))
-    return cast(np.arange(*values), dtype)
+    return selection.current().make(np.arange(*values), standardize_dtype(dtype))
 
 
 def _number(value: Any) -> Any:

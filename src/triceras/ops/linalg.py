@@ -36,7 +36,7 @@ def matmul(x1: Tensor, x2: Tensor) -> Tensor:
 
 
 def _affine_spec(made: Op, values: list[Any], statics: dict[str, Any]) -> KerasTensor:
-    x, kernel, bias = values
+    x, kernel, _ = values
     dtype = _product(tuple(standardize_dtype(v.dtype) for v in values))
     return KerasTensor((*x.shape[:-1], kernel.shape[-1]), dtype)
 

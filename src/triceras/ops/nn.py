@@ -362,9 +362,13 @@ def one_hot(x: Kept, num_classes: int, axis: int = -1, dtype: Any = None, sparse
     [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
     """
     _refuse_sparse("one_hot", sparse)
-    axis = canonical_axis(axis, x.ndim + 1)
+    return _one_hot(x, num_classes, canonical_axis(axis, x.ndim + 1), standardize_dtype(dtype))
+
+
+@op(at=())
+def _one_hot(x: Kept, num_classes: int, axis: int, dtype: str) -> Tensor:
     classes = np.arange(num_classes, dtype="int32").reshape((-1,) + (1,) * (x.ndim - axis))
-    return cast(equal(expand_dims(x, axis), classes), standardize_dtype(dtype))
+    return cast(equal(expand_dims(x, axis), classes), dtype)
 
 
 @op(at=AT)

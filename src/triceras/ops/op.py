@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from triceras.core import config, dtypes, tree
+from triceras.core.dtypes import standardize_dtype
 from triceras.core.errors import ArgumentTypeError, EngineError, ShapeError, TricerasError, shown
 from triceras.core.registry import export
 from triceras.core.scope import Local, unique_name
@@ -125,9 +126,11 @@ class Op:
         kinds = _kinds(values)
         held = [i for i, value in enumerate(values) if hasattr(value, "__triceras_tensor__")]
         if held:
-            run = self._unwrapping(held)
-            self._keep(self.fast, kinds, values, run)
-            return run(*values, **statics)
+            unwrapped = [v.__triceras_tensor__() if i in held else v for i, v in enumerate(values)]
+            result = self.call(*unwrapped, **statics)
+            run = self.fast.get(_kinds(unwrapped))
+            self._keep(self.fast, kinds, values, self._unwrapping(values, held, run))
+            return result
         engine = self._engine(values)
         run = self._plans.get((engine.name, kinds))
         if run is None:
@@ -150,21 +153,22 @@ class Op:
         if len(found) < 4096 and all(type(v) in _PLAIN or _is_known(v) for v in values):
             found[key] = run
 
-    def _unwrapping(self, places: list[int]) -> Callable[..., Any]:
-        """What replaces variables by their values, and calls again."""
-        call = self.call
-        if places == [1]:  # the usual case, without loops
-            return lambda first, second, *rest, **statics: call(
-                first, second.__triceras_tensor__(), *rest, **statics
-            )
-
-        def unwrap(*values: Any, **statics: Any) -> Any:
-            unwrapped = list(values)
-            for i in places:
-                unwrapped[i] = values[i].__triceras_tensor__()
-            return call(*unwrapped, **statics)
-
-        return unwrap
+    def _unwrapping(
+        self, values: list[Any], held: list[int], run: Callable[..., Any] | None
+    ) -> Callable[..., Any]:
+        """What replaces variables by their values and calls again: `run` if it surely fits, else `call`."""
+        engine = next(filter(None, (selection.engine_of(type(v)) for v in values)), None)
+        names = list(self.tensors)
+        unwrapped = [f"{n}.__triceras_tensor__()" if i in held else n for i, n in enumerate(names)]
+        lines = [f"def unwrap({', '.join(names)}, **statics):"]
+        alike = engine is not None and all(getattr(values[i], "engine", None) is engine for i in held)
+        if run is not None and alike:
+            same = " and ".join(f"{names[i]}.engine is _engine" for i in held)
+            lines += [f"    if {same}:", f"        return _run({', '.join(unwrapped)}, **statics)"]
+        lines.append(f"    return _call({', '.join(unwrapped)}, **statics)")
+        scope = {"_engine": engine, "_run": run, "_call": self.call}
+        exec(compile("\n".join(lines), f"<variables of {self.name}>", "exec"), scope)  # our own text only
+        return scope["unwrap"]
 
     def _engine(self, values: list[Any]) -> Engine:
         """The engine of the first tensor or variable among the arguments, else the active one."""
@@ -243,7 +247,7 @@ class Op:
     def infer(self, values: list[Any], statics: dict[str, Any]) -> Any:
         """Fresh symbolic tensors for the result, cached by what they depend on."""
         if in_body.get() and any(None in (statics.get(name) or ()) for name in ("shape", "newshape")):
-            raise ShapeError("a size isn't known")  # None from a shape doesn't mean what it does in a caller's argument
+            raise ShapeError("a size isn't known")  # in a caller's argument None means something else
         try:
             key = (selection.current().name, config.image_data_format(), _frozen(values), _frozen(statics))
             found = self._specs.get(key)
@@ -284,11 +288,14 @@ class Op:
         target, found = self._target(specs), []
         for name, spec in zip(self.tensors, specs, strict=True):
             dtype = target if name in self.promoted else None
+            several = name in self.lists and spec is not None
             each = [
-                v if v is None else KerasTensor(_shape(v), dtype or dtypes.standardize_dtype(getattr(v, "dtype", type(v))))
-                for v in (spec if name in self.lists and spec is not None else [spec])
+                v
+                if v is None
+                else KerasTensor(_shape(v), dtype or standardize_dtype(getattr(v, "dtype", type(v))))
+                for v in (spec if several else [spec])
             ]
-            found.append(each if name in self.lists and spec is not None else each[0])
+            found.append(each if several else each[0])
         return found
 
     def _target(self, values: list[Any]) -> str | None:

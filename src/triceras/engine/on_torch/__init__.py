@@ -1,4 +1,4 @@
-"""PyTorch: eager tensors; steps are captured once as graphs of ATen calls and replayed without Python in between."""
+"""PyTorch: eager tensors; steps are captured once as graphs of ATen calls, replayed without our Python."""
 
 from __future__ import annotations
 
@@ -74,7 +74,9 @@ class TorchEngine(Engine):
 
         with torch.no_grad():
             try:
-                with here(torch.device("meta")):  # takes a tenth of the time, but knows no other tensors beside its own
+                with here(
+                    torch.device("meta")
+                ):  # takes a tenth of the time, but knows no other tensors beside its own
                     result = run()
             except Exception:
                 with FakeTensorMode(allow_non_fake_inputs=True):

@@ -26,7 +26,10 @@ def step(
     beta_2: float,
     epsilon: float,
 ) -> list[Tensor]:
-    """New weights, means and squares, in the memory of the old; the rate has the corrections of the first steps in it."""
+    """New weights, means and squares, in the memory of the old.
+
+    The rate has the corrections of the first steps in it.
+    """
     state = [*weights, *means, *squares]
     gradients = [g if g.is_contiguous() else g.contiguous() for g in gradients]
     dense = state if all(map(Tensor.is_contiguous, state)) else [x.contiguous() for x in state]
@@ -43,7 +46,7 @@ def step(
 
 @functools.cache
 def _late(device: torch.device) -> Tensor:
-    """The number of a step so late that torch's own corrections do nothing: they put epsilon elsewhere than Keras does."""
+    """The number of a step so late that torch's own corrections do nothing; they put epsilon elsewhere."""
     return torch.full((), math.inf, device=device)
 
 
@@ -63,7 +66,7 @@ _KINDS = {torch.float32: "float", torch.int32: "int"}
 
 
 def _as_number(node: fx.Node) -> tuple[Callable[..., float], tuple[fx.Node, ...]] | None:
-    """A function that gives a scalar of the graph as a Python number, and what it takes; None if that can't be."""
+    """A function that gives a scalar of the graph as a Python number, and what it takes; None without one."""
     names: dict[fx.Node, str] = {}
     leaves: list[fx.Node] = []
     lines: list[str] = []
@@ -141,7 +144,9 @@ def _rule(node: fx.Node, updated: set[Any]) -> tuple[Found, Found, Any] | None:
     rule = {*inside, node}
     alone = all(u in rule or (u.op == "output" and n in new) for n in rule for u in n.users)
     forms = {(n.meta["val"].shape, n.meta["val"].dtype) for n in (*new, *old)}
-    scalar = isinstance(rate, fx.Node) and rate.meta["val"].ndim == 0 and rate.meta["val"].dtype == torch.float32
+    scalar = (
+        isinstance(rate, fx.Node) and rate.meta["val"].ndim == 0 and rate.meta["val"].dtype == torch.float32
+    )
     known = alone and updated.issuperset(new) and same is gradient and exponent == 2 and len(forms) == 1
     if not known or not scalar or node.meta["val"].dtype != torch.float32 or not isinstance(epsilon, float):
         return None

@@ -1,5 +1,5 @@
-"""A captured step as a straight line of calls: what repeats is dropped, updates of many variables are batched and
-done in place, and the rest is written out as one Python function without any dispatch of ours.
+"""A captured step as a straight line of calls: what repeats is dropped, updates of many variables are batched
+and done in place, and the rest is written out as one Python function without any dispatch of ours.
 """
 
 from __future__ import annotations
@@ -30,16 +30,36 @@ BATCHED = {
     "sqrt": 1, "neg": 1, "abs": 1, "reciprocal": 1, "exp": 1, "log": 1, "sign": 1,
 }  # fmt: skip
 # calls for which the function of torch's Python API does the same, at half the price of the operator
-DIRECT = set(
-    """add sub mul div neg exp log sqrt rsqrt pow abs sign maximum minimum clamp relu sigmoid tanh sum mean amax amin
-    argmax argmin eq ne lt le gt ge where mm addmm bmm baddbmm matmul convolution cat stack unsqueeze squeeze permute
-    transpose t index_select gather scatter_add select expand_copy native_layer_norm native_batch_norm log1p
-    expm1 reciprocal logical_and logical_or logical_not lerp addcmul addcdiv rsub floor ceil round _softmax
-    _softmax_backward_data bitwise_and bitwise_or index_add ones_like zeros_like clone""".split()
-)
-METHODS = {"view": "view", "_unsafe_view": "view", "expand": "expand", "logical_and_": "logical_and_", "new_zeros": "new_zeros"}
+DIRECT = {
+    "add", "sub", "mul", "div", "neg", "exp", "log", "sqrt", "rsqrt", "pow", "abs", "sign", "maximum",
+    "minimum", "clamp", "relu", "sigmoid", "tanh", "sum", "mean", "amax", "amin", "argmax", "argmin",
+    "eq", "ne", "lt", "le", "gt", "ge", "where", "mm", "addmm", "bmm", "baddbmm", "matmul",
+    "convolution", "cat", "stack", "unsqueeze", "squeeze", "permute", "transpose", "t", "index_select",
+    "gather", "scatter_add", "select", "expand_copy", "native_layer_norm", "native_batch_norm", "log1p",
+    "expm1", "reciprocal", "logical_and", "logical_or", "logical_not", "lerp", "addcmul", "addcdiv",
+    "rsub", "floor", "ceil", "round", "_softmax", "_softmax_backward_data", "bitwise_and", "bitwise_or",
+    "index_add", "ones_like", "zeros_like", "clone",
+}  # fmt: skip
+METHODS = {
+    "view": "view",
+    "_unsafe_view": "view",
+    "expand": "expand",
+    "logical_and_": "logical_and_",
+    "new_zeros": "new_zeros",
+}
 # calls that depend on the form of their operands only
-FILLED = {"ones_like", "zeros_like", "full_like", "new_zeros", "new_ones", "new_full", "full", "zeros", "ones", "scalar_tensor"}
+FILLED = {
+    "ones_like",
+    "zeros_like",
+    "full_like",
+    "new_zeros",
+    "new_ones",
+    "new_full",
+    "full",
+    "zeros",
+    "ones",
+    "scalar_tensor",
+}
 MOST_FILLED = 1 << 16  # elements
 
 
@@ -65,7 +85,9 @@ class Program:
         inputs = [n for n in graph.nodes if n.op == "placeholder"]
         outputs = list(graph.output_node().args[0])
         results, updated = outputs[:count], outputs[count:]
-        steps = _batched([n for n in graph.nodes if n.op == "call_function" and n not in self._constants], updated)
+        steps = _batched(
+            [n for n in graph.nodes if n.op == "call_function" and n not in self._constants], updated
+        )
         held = dict(zip(updated, (inputs[i] for i in written), strict=True))
         in_place = _in_place(steps, held, outputs, donate)
         self.overwritten = frozenset(i for i in written if inputs[i] in in_place.values())
@@ -99,7 +121,8 @@ class Program:
                 seen[key] = node
             if all(n in self._constants for n in node.all_input_nodes) or _is_filled(node):
                 args, kwargs = fx.node.map_arg(
-                    (node.args, node.kwargs), lambda n: self._constants[n] if n in self._constants else _formed(n)
+                    (node.args, node.kwargs),
+                    lambda n: self._constants[n] if n in self._constants else _formed(n),
                 )
                 self._constants[node] = node.target(*args, **kwargs)
         for node in graph.nodes:
@@ -112,7 +135,7 @@ class Program:
                 self._constants.pop(node, None)
 
     def _write(self, results: list[Any]) -> Callable[..., Any]:
-        """The program as one Python function of all inputs, that returns these results and the updated values."""
+        """The program as one Python function of all inputs, that returns results and updated values."""
         steps, inputs, updated, in_place = self._parts
         steps = _needed(steps, (*results, *updated))
         names: dict[fx.Node, str] = {}
@@ -131,7 +154,11 @@ class Program:
                 return names[value]
             if isinstance(value, (list, tuple)):
                 return "[" + ", ".join(map(text, value)) + "]"
-            if value is None or type(value) in (bool, int, str) or (type(value) is float and math.isfinite(value)):
+            if (
+                value is None
+                or type(value) in (bool, int, str)
+                or (type(value) is float and math.isfinite(value))
+            ):
                 return repr(value)
             return bind(value)
 
@@ -230,8 +257,12 @@ def _needed(steps: list[list[fx.Node]], wanted: Sequence[Any]) -> list[list[fx.N
 
 
 def _whole_first(node: fx.Node) -> None:
-    """The operand of the result's shape first, where the order doesn't matter: only such calls are batched."""
-    if node.target in (aten.mul.Tensor, aten.add.Tensor) and not node.kwargs and isinstance(node.args[1], fx.Node):
+    """The operand of the result's shape first, where the order doesn't matter: such calls are batched."""
+    if (
+        node.target in (aten.mul.Tensor, aten.add.Tensor)
+        and not node.kwargs
+        and isinstance(node.args[1], fx.Node)
+    ):
         first, second = node.args
         if _shape(first) != _shape(node) == _shape(second):
             node.args = (second, first)
@@ -242,7 +273,11 @@ def _to_lerp(graph: fx.Graph, node: fx.Node) -> None:
     if node.op != "call_function" or node.target is not aten.add.Tensor or node.kwargs or len(node.args) != 2:
         return
     mean, product = node.args
-    if not _is_call(product, aten.mul.Tensor) or len(product.users) != 1 or not isinstance(product.args[1], float):
+    if (
+        not _is_call(product, aten.mul.Tensor)
+        or len(product.users) != 1
+        or not isinstance(product.args[1], float)
+    ):
         return
     difference, part = product.args
     if not _is_call(difference, aten.sub.Tensor) or len(difference.users) != 1 or difference.kwargs:
@@ -259,7 +294,11 @@ def _to_lerp(graph: fx.Graph, node: fx.Node) -> None:
 def _dims_dropped(node: fx.Node) -> None:
     """A sum that keeps its axes, and a view without them, is a sum that doesn't."""
     inner = node.args[0] if node.args else None
-    if node.target is aten.view.default and _is_call(inner, aten.sum.dim_IntList) and inner.args[2:] == (True,):
+    if (
+        node.target is aten.view.default
+        and _is_call(inner, aten.sum.dim_IntList)
+        and inner.args[2:] == (True,)
+    ):
         rest = [n for i, n in enumerate(_shape(inner)[0]) if i not in inner.args[1]]
         if min(inner.args[1]) >= 0 and rest == list(_shape(node)[0]):
             node.target, node.args, node.kwargs = inner.target, inner.args[:2], inner.kwargs
@@ -282,14 +321,17 @@ def _name(node: fx.Node) -> str:
 
 
 def _batched(calls: list[fx.Node], updated: Sequence[Any]) -> list[list[fx.Node]]:
-    """All calls in an order in which they can run; equal elementwise calls that only feed updates stand together.
+    """All calls in an order in which they can run; equal ones that only feed updates stand together.
 
     Calls of one height (the longest way to an output) can't depend on one another, so they may be joined.
     """
     finals, height, groups = set(updated), {}, defaultdict(list)
     for node in reversed(calls):
         height[node] = 1 + max((height.get(u, 0) for u in node.users), default=0)
-        if all(u in finals and u.op == "call_function" or (u.op == "output" and node in finals) for u in node.users):
+        if all(
+            (u in finals and u.op == "call_function") or (u.op == "output" and node in finals)
+            for u in node.users
+        ):
             finals.add(node)
             kind = _batch_kind(node)
             if kind is not None:
@@ -322,7 +364,9 @@ def _sorted(steps: list[list[fx.Node]], order: dict[fx.Node, int]) -> list[list[
     """Steps by their places in the capture, each after what it needs."""
     unique = list({id(s): s for s in steps}.values())
     of = {n: s for s in unique for n in s}
-    needs = {id(s): {id(of[a]) for n in s for a in n.all_input_nodes if a in of and of[a] is not s} for s in unique}
+    needs = {
+        id(s): {id(of[a]) for n in s for a in n.all_input_nodes if a in of and of[a] is not s} for s in unique
+    }
     waiting = defaultdict(list)
     for s in unique:
         for need in needs[id(s)]:
@@ -344,7 +388,21 @@ def _sorted(steps: list[list[fx.Node]], order: dict[fx.Node, int]) -> list[list[
 # -- updates in place ----------------------------------------------------------------------------------------
 
 
-IN_PLACE = {"add", "sub", "mul", "div", "lerp", "pow", "sqrt", "neg", "exp", "reciprocal", "relu", "sigmoid", "tanh"}
+IN_PLACE = {
+    "add",
+    "sub",
+    "mul",
+    "div",
+    "lerp",
+    "pow",
+    "sqrt",
+    "neg",
+    "exp",
+    "reciprocal",
+    "relu",
+    "sigmoid",
+    "tanh",
+}
 
 
 def _in_place(
@@ -369,7 +427,12 @@ def _in_place(
         chosen = {}
         for new in step:
             old = new.args[0] if new.args else None
-            if _name(new) not in IN_PLACE or new.kwargs or not isinstance(old, fx.Node) or _shape(old) != _shape(new):
+            if (
+                _name(new) not in IN_PLACE
+                or new.kwargs
+                or not isinstance(old, fx.Node)
+                or _shape(old) != _shape(new)
+            ):
                 break
             whose = last.get(old) is new if old.op == "placeholder" else old in when
             alone = sum(_base(a) is old for n in step for a in n.all_input_nodes) == 1
@@ -384,7 +447,9 @@ def _in_place(
 def _base(value: Any) -> Any:
     """The node whose memory a node may share."""
     while isinstance(value, fx.Node) and value.op == "call_function":
-        if _name(value) in VIEWS or (value.target is operator.getitem and value.args[0].target is not adam.step):
+        if _name(value) in VIEWS or (
+            value.target is operator.getitem and value.args[0].target is not adam.step
+        ):
             value = value.args[0]
         else:
             break
@@ -394,7 +459,9 @@ def _base(value: Any) -> Any:
 # -- text ----------------------------------------------------------------------------------------------------
 
 
-def _call(step: list[fx.Node], in_place: dict[fx.Node, fx.Node], text: Callable[..., str], bind: Callable[..., str]) -> str:
+def _call(
+    step: list[fx.Node], in_place: dict[fx.Node, fx.Node], text: Callable[..., str], bind: Callable[..., str]
+) -> str:
     """One call, or one for a batch."""
     node = step[0]
     if node.target is operator.getitem:
@@ -408,7 +475,8 @@ def _call(step: list[fx.Node], in_place: dict[fx.Node, fx.Node], text: Callable[
     if len(step) > 1:
         name = _name(node)
         operands = [
-            text([n.args[i] for n in step]) if isinstance(a, fx.Node) else text(a) for i, a in enumerate(node.args)
+            text([n.args[i] for n in step]) if isinstance(a, fx.Node) else text(a)
+            for i, a in enumerate(node.args)
         ]
         call = f"{bind(getattr(torch, f'_foreach_{name}{over}'))}({', '.join(operands)})"
         return f"({call}, {operands[0]})[1]" if over else call

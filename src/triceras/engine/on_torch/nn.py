@@ -16,6 +16,7 @@ import torch.nn.functional as F  # noqa: N812 - its usual name
 from torch import Tensor
 
 from triceras.core.shapes import canonical_axes, same_padding
+from triceras.engine.on_torch.arrays import torch_dtype
 
 Sizes = tuple[int, ...]
 
@@ -170,6 +171,11 @@ def samples(images: Tensor, rows: Tensor, columns: Tensor, nearest: bool) -> Ten
     return found.permute(0, 2, 3, 1).reshape(*rows.shape, -1).to(images.dtype)
 
 
+def one_hot(x: Tensor, num_classes: int, axis: int, dtype: str) -> Tensor:
+    classes = torch.arange(num_classes, device=x.device).view(-1, *(1,) * (x.ndim - axis))
+    return (x.unsqueeze(axis) == classes).to(torch_dtype(dtype))
+
+
 # -- activations ---------------------------------------------------------------------------------------------
 
 
@@ -196,6 +202,7 @@ NATIVES: dict[str, Callable[..., Any]] = {
         )
     },
     "_chosen": chosen,
+    "_one_hot": one_hot,
     "_samples": samples,
     "celu": F.celu,
     "elu": F.elu,

@@ -1,4 +1,4 @@
-"""Compiled steps: captured once for each signature as a graph of ATen calls, forward, backward and updates together."""
+"""Compiled steps: captured once for each signature as a graph of forward, backward and updates."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch._dynamo.config  # fake tensors would import it at their first use, in the middle of the first step
+import torch._dynamo.config  # fake tensors would import it in the middle of the first step
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from triceras.core import tree
@@ -47,7 +47,7 @@ class CompiledStep(CapturedStep):
 
 
 class GradScope(StateScope):
-    """For steps that call `backward()` themselves: parameters gather gradients, and keep them when they are assigned."""
+    """For steps that call `backward()` themselves: parameters gather gradients, also after an assignment."""
 
     def __init__(self, variables: Sequence[Any], values: Sequence[torch.Tensor]) -> None:
         super().__init__(variables, values)
@@ -69,8 +69,8 @@ class GradScope(StateScope):
             grad, before = self.read(variable).grad, self._before[id(variable)]
             if grad is not None and (before._version if grad is before else id(variable) not in self.written):
                 raise RuntimeError(
-                    f"the gradient of {variable.path!r} comes from another step or stays for one; begin with the model's "
-                    "zero_grad(), and end with apply() of one of our optimizers"
+                    f"the gradient of {variable.path!r} comes from another step or stays for one; begin with the "
+                    "model's zero_grad(), and end with apply() of one of our optimizers"
                 )
 
 
