@@ -38,7 +38,10 @@ LACKING: dict[str, tuple[tuple[str, ...], str]] = {
     "*optimizers.*.build": (("var_list",), "it is `variables`, as in the base class"),
     "mixed_precision.*.build": (("var_list",), "it is `variables`, as in the base class"),
     "layers.RNN.compute_mask": (("_", "mask"), "they are `inputs, previous_mask`, as in the base class"),
-    "layers.Bidirectional.compute_mask": (("_", "mask"), "they are `inputs, previous_mask`, as in the base class"),
+    "layers.Bidirectional.compute_mask": (
+        ("_", "mask"),
+        "they are `inputs, previous_mask`, as in the base class",
+    ),
     "layers.SimpleRNNCell.call": (("sequence",), "it is `inputs`, as in the other cells"),
     "layers.Random*.get_shifted_bbox": (("()",), "an inner helper; boxes follow from the matrix"),
     "layers.Random*.get_transformed_x_y": (("()",), "an inner helper; boxes follow from the matrix"),

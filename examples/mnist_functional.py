@@ -27,9 +27,7 @@ model.compile(
     loss_weights={"digit": 1.0, "parity": 0.5},
     metrics={"digit": ["accuracy"], "parity": ["accuracy"]},
 )
-model.fit(
-    x_train, {"digit": y_train, "parity": y_train % 2}, batch_size=128, epochs=10, validation_split=0.1
-)
+model.fit(x_train, {"digit": y_train, "parity": y_train % 2}, batch_size=128, epochs=10, validation_split=0.1)
 
 results = model.evaluate(x_test, {"digit": y_test, "parity": y_test % 2}, verbose=0, return_dict=True)
 print(f"digit:  {results['digit_accuracy']:.2%}")

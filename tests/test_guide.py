@@ -65,6 +65,8 @@ def test_the_site_builds(tmp_path: Path) -> None:
     pytest.importorskip("material")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
-    done = subprocess.run(command, cwd=DOCS.parent, capture_output=True, text=True, env=environment, check=False)
+    done = subprocess.run(
+        command, cwd=DOCS.parent, capture_output=True, text=True, env=environment, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "images/convolution.png" in (tmp_path / "guide" / "convolution" / "index.html").read_text("utf-8")

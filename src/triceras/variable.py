@@ -75,7 +75,8 @@ class Variable:
 
     # `__class__` is what isinstance() looks at beside the type: what the engine's library takes a variable for
     __slots__ = (
-        "__class__", "__weakref__", "_autocast", "_declared", "_dtype", "_frozen", "_regularizer", "_trainable", "aggregation", "constraint", "engine", "exposed",
+        "__class__", "__weakref__", "_autocast", "_declared", "_dtype", "_frozen", "_regularizer", "_trainable",
+        "aggregation", "constraint", "engine", "exposed",
         "held", "layout", "name", "overwrite_with_gradient", "path", "shape", "synchronization",
     )  # fmt: skip
     __array_priority__ = 1000

@@ -82,7 +82,9 @@ class Screen:
 
     def photograph(self, path: Path) -> None:
         """Save a picture of the whole screen."""
-        subprocess.run(["import", "-window", "root", str(path)], env=self.environment, check=True, timeout=180)
+        subprocess.run(
+            ["import", "-window", "root", str(path)], env=self.environment, check=True, timeout=180
+        )
 
 
 @contextmanager

@@ -29,7 +29,10 @@ Keys = pytest.importorskip("selenium.webdriver.common.keys").Keys
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 CHROMEDRIVER = shutil.which("chromedriver")
 if os.environ.get("CI"):  # its trainings give way to other programs, and starve beside two busy workers
-    pytest.skip("the browser's tests run by themselves: pytest tests/apps/test_studio_page.py", allow_module_level=True)
+    pytest.skip(
+        "the browser's tests run by themselves: pytest tests/apps/test_studio_page.py",
+        allow_module_level=True,
+    )
 if not (CHROMIUM and CHROMEDRIVER):
     pytest.skip("needs Chromium and its driver", allow_module_level=True)
 DATA = Path(os.environ.get("TRICERAS_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")

@@ -28,7 +28,9 @@ def engine(request):
 
 @pytest.mark.parametrize("donate", [False, True])
 def test_compiled_function_reads_and_assigns_state(engine, donate) -> None:
-    total = keras.Variable(np.zeros(2, "float32"), trainable=False)  # trainable ones are live parameters on torch
+    total = keras.Variable(
+        np.zeros(2, "float32"), trainable=False
+    )  # trainable ones are live parameters on torch
     count = keras.Variable(0, dtype="int32")
 
     def add(x):

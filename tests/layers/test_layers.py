@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.layers.cases import Case
-from tests.layers.tables import CASES
 
 import triceras
+from tests.layers.cases import Case
+from tests.layers.tables import CASES
 from triceras import layers, ops, value_and_grad
 from triceras.core import registry
 from triceras.core.dtypes import standardize_dtype
@@ -222,7 +222,13 @@ def test_config(case: Case, keras: Any) -> None:
     assert plain(ours.get_config()) == plain(other.get_config())
 
 
-@rows([case for case in COMPARED if not case.apart and (case.layer in MERGES | {"Embedding"} or len(case.shapes[0]) > 2)])
+@rows(
+    [
+        case
+        for case in COMPARED
+        if not case.apart and (case.layer in MERGES | {"Embedding"} or len(case.shapes[0]) > 2)
+    ]
+)
 def test_masks(case: Case, keras: Any) -> None:
     ours, other = built(case), theirs(keras, case)
     other.build(*args(case, case.shapes))

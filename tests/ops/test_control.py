@@ -204,9 +204,9 @@ eagerly = pytest.mark.filterwarnings("ignore:A step can't be compiled")  # where
 @flows
 @eagerly
 def test_compiled(flow: Flow, compiler: Any) -> None:
-    result = compiler.compile(
-        lambda *args: [x for x in tree.flatten(flow.run(*args)) if x is not None], []
-    )(X)
+    result = compiler.compile(lambda *args: [x for x in tree.flatten(flow.run(*args)) if x is not None], [])(
+        X
+    )
     assert_same(result, [x for x in tree.flatten(flow.expect(X)) if x is not None])
 
 

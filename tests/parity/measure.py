@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
 from tests import test_losses
 from tests.layers import test_layers
 from tests.metrics import cases as metric_cases
 from tests.ops import test_ops
 from tests.optimizers import test_optimizers
-
 from triceras import losses, metrics, ops
 from triceras.core.dtypes import FLOATS, standardize_dtype
 from triceras.engine import selection
@@ -22,8 +22,8 @@ from triceras.variable import Variable
 
 Arrays = list[np.ndarray]
 WRITING = bool(os.environ.get("TRICERAS_WRITE_PARITY"))
-# The first engine is the one that the others are compared with. JAX takes part when the page is written only: it compiles
-# each of these tiny programs, which takes minutes, and the other tests compare it row by row with NumPy or the reference.
+# The first engine is the one that the others are compared with. JAX takes part only when the page is written: it
+# compiles each of these tiny programs, which takes minutes, and other tests compare it with NumPy or the reference.
 NAMES = ("jax", "torch", "tensorflow") if WRITING else ("torch", "tensorflow")
 ENGINES = [name for name in NAMES if selection.installed(name)]
 FIRST, *OTHERS = ENGINES or [""]
@@ -43,10 +43,13 @@ class Row:
 
 
 def difference(a: Arrays, b: Arrays) -> float:
-    """The largest difference, in parts of the largest value where that is above 1; infinite if forms differ."""
-    worst = 0.0
+    """The largest difference, in parts of the row's largest value where that is above 1; infinite if forms differ.
+
+    Of the whole row, because what cancels to 0 (the gradient of a key's bias) keeps the rounding of its terms.
+    """
     if [x.shape for x in a] != [x.shape for x in b]:
         return np.inf
+    worst, scale = 0.0, 1.0
     for x, y in zip(a, b, strict=True):
         kind = "complex128" if "c" in (x.dtype.kind, y.dtype.kind) else "float64"
         x, y = x.astype(kind), y.astype(kind)
@@ -54,9 +57,9 @@ def difference(a: Arrays, b: Arrays) -> float:
             return np.inf
         with np.errstate(invalid="ignore"):
             gap = np.where((x == y) | np.isnan(x), 0, abs(x - y))
-        scale = max(1.0, abs(y[np.isfinite(y)]).max(initial=0))
-        worst = max(worst, float(gap.max(initial=0)) / scale)
-    return worst
+        scale = max(scale, abs(y[np.isfinite(y)]).max(initial=0))
+        worst = max(worst, float(gap.max(initial=0)))
+    return worst / scale
 
 
 def on(engine: str, row: Row) -> tuple[Arrays, Arrays]:
@@ -123,7 +126,9 @@ def of_layers() -> Iterator[Row]:
 
             def compute() -> list[Any]:
                 tensors = [v.value if isinstance(v, Variable) else v for v in given]
-                result = layer(*test_layers.args(case, tensors), **test_layers.flags(layer, case, case.training))
+                result = layer(
+                    *test_layers.args(case, tensors), **test_layers.flags(layer, case, case.training)
+                )
                 return test_ops.leaves(result)
 
             return _measured(compute, variables)
@@ -138,7 +143,8 @@ def of_losses() -> Iterator[Row]:
             predicted = [Variable(y) for _, y in case.pairs]
             loss = case.make(losses)
             return _measured(
-                lambda: [loss(true, v.value) for (true, _), v in zip(case.pairs, predicted, strict=True)], predicted
+                lambda: [loss(true, v.value) for (true, _), v in zip(case.pairs, predicted, strict=True)],
+                predicted,
             )
 
         yield Row(f"losses.{case}", run)

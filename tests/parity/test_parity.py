@@ -1,6 +1,6 @@
 """Engines agree: every row of every table, values and gradients. `docs/parity.md` publishes the differences.
 
-    TRICERAS_WRITE_PARITY=1 python -m pytest tests/parity -n 0     # writes the page
+TRICERAS_WRITE_PARITY=1 python -m pytest tests/parity -n 0     # writes the page
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from tests.parity.measure import FAMILIES, FIRST, OTHERS, WRITING, difference, on
 
 PAGE = Path(__file__).parents[2] / "docs" / "parity.md"
@@ -64,9 +65,10 @@ _HEAD = f"""# Equal numbers
 
 Written by the tests (`TRICERAS_WRITE_PARITY=1 python -m pytest tests/parity -n 0`); don't edit.
 
-Every row of the test tables runs on each engine; values, and gradients of a fixed weighted sum of them, are compared with
-JAX's. A difference is the largest one of any number, in parts of the largest value where that is above 1. Single
-precision; the tests fail above the limits. Rows whose values or gradients differ by more than {SHOWN} are listed.
+Every row of the test tables runs on each engine; values, and gradients of a fixed weighted sum of them, are compared
+with JAX's. A difference is the largest one of any number, in parts of the row's largest value where that is above 1.
+Single precision; the tests fail above the limits. Rows whose values or gradients differ by more than {SHOWN} are
+listed.
 """
 
 
@@ -87,7 +89,11 @@ def _section(family: str, found: list, others: list[str], forward_limit: float, 
         lines.append(f"| {engine} | {exact} | {near} | {worst[0]:.1e} | {worst[1]:.1e} |")
     listed = sorted({name for name, _, f, g in found if max(f, g) > SHOWN})
     if listed:
-        lines += ["", f"| row | {' | '.join(f'{e}: values, gradients' for e in others)} |", "|---|" + "---|" * len(others)]
+        lines += [
+            "",
+            f"| row | {' | '.join(f'{e}: values, gradients' for e in others)} |",
+            "|---|" + "---|" * len(others),
+        ]
         by_row = {(name, engine): (f, g) for name, engine, f, g in found}
         for name in listed:
             cells = [by_row.get((name, e), (np.nan, np.nan)) for e in others]

@@ -132,7 +132,9 @@ def test_shared_objects():
     assert "shared_object_id" not in config[2]["config"]["inner"]
 
 
-@pytest.mark.parametrize("value", [object(), Scale, {1: object()}, np.dtype("int8")], ids=["object", "class", "dict", "dtype"])
+@pytest.mark.parametrize(
+    "value", [object(), Scale, {1: object()}, np.dtype("int8")], ids=["object", "class", "dict", "dtype"]
+)
 def test_what_has_no_form(value):
     with pytest.raises(ArgumentTypeError, match="can't be serialized"):
         write(value)
@@ -254,9 +256,7 @@ def test_graphs_of_ops_load_in_the_reference_and_back():
                 np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    "config", [{"x_min": 0, "x_max": 1, "axis": 2}, {"__class__": 1}]
-)
+@pytest.mark.parametrize("config", [{"x_min": 0, "x_max": 1, "axis": 2}, {"__class__": 1}])
 def test_bad_operations(config):
     with pytest.raises(ArgumentError, match="arguments"):
         read({"module": "keras.src.ops.numpy", "class_name": "Clip", "config": config})

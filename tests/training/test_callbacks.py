@@ -574,7 +574,7 @@ def test_csv_logger_writes_vectors(tmp_path):
 def requests(monkeypatch):
     """A stand-in for the library."""
 
-    class RequestException(OSError):
+    class RequestException(OSError):  # noqa: N818 (the library's name)
         pass
 
     fake = SimpleNamespace(sent=[], exceptions=SimpleNamespace(RequestException=RequestException))

@@ -106,9 +106,7 @@ def _convnext(
             if not include_preprocessing or channels(x) != 3:
                 return x
             mean, variance = [255 * m for m in MEAN], [(255 * d) ** 2 for d in DEVIATION]
-            return layers.Normalization(
-                mean=mean, variance=variance, name=f"{name}_prestem_normalization"
-            )(x)
+            return layers.Normalization(mean=mean, variance=variance, name=f"{name}_prestem_normalization")(x)
 
         def top(x: KerasTensor, classes: int, activation: Activation) -> KerasTensor:
             x = layers.GlobalAveragePooling2D(name=f"{name}_head_gap")(x)

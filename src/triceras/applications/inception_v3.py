@@ -18,9 +18,7 @@ from triceras.applications.published import kernels
 preprocess_input, decode_predictions = preprocessing("tf", "inception_v3")
 
 
-def conv(
-    x: KerasTensor, filters: int, *kernel: int, strides: int = 1, padding: str = "same"
-) -> KerasTensor:
+def conv(x: KerasTensor, filters: int, *kernel: int, strides: int = 1, padding: str = "same") -> KerasTensor:
     """A convolution, normalized without a scale, and a rectifier."""
     x = layers.Conv2D(filters, kernel, strides=strides, padding=padding, use_bias=False)(x)
     return relu(batch_norm(x, None, scale=False))

@@ -129,9 +129,9 @@ def _reduction(
 
 
 def _body(x: KerasTensor, stem: int, filters: int, repeat: int, skip: bool) -> KerasTensor:
-    x = layers.Conv2D(
-        stem, 3, strides=2, use_bias=False, kernel_initializer="he_normal", name="stem_conv1"
-    )(x)
+    x = layers.Conv2D(stem, 3, strides=2, use_bias=False, kernel_initializer="he_normal", name="stem_conv1")(
+        x
+    )
     first = _norm(x, "stem_bn1")
     before = _reduction(first, None, filters // 4, "stem_1")
     x = _reduction(before, first, filters // 2, "stem_2", halve=True)

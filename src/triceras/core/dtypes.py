@@ -62,7 +62,7 @@ def _from_text(text: str) -> str:
 
 @export("backend.standardize_dtype", "utils.standardize_dtype")
 def standardize_dtype(dtype: Any) -> str:
-    """The plain name of a dtype given as a name, a Python type, a NumPy, JAX, torch or TensorFlow dtype; None is floatx.
+    """The plain name of a dtype: of a name, a Python type, a NumPy, JAX, torch or TensorFlow dtype; None is floatx.
 
     >>> import numpy as np
     >>> standardize_dtype(np.dtype("int8")), standardize_dtype(None), standardize_dtype(int)

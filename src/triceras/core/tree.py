@@ -98,7 +98,7 @@ def map_structure_up_to(shallow_structure: Any, func: Callable[..., Any], *struc
 
 @export("tree.assert_same_structure")
 def assert_same_structure(a: Any, b: Any, check_types: bool | None = None) -> None:
-    """Raise `ArgumentError` unless two structures are nested alike; with `check_types=False`, lists may match tuples."""
+    """Raise `ArgumentError` unless two structures nest alike; with `check_types=False`, lists may match tuples."""
     if check_types is False:
         a, b = lists_to_tuples(a), lists_to_tuples(b)
     first, second = optree.tree_structure(a, **_OPTIONS), optree.tree_structure(b, **_OPTIONS)
@@ -114,7 +114,8 @@ def assert_same_paths(a: Any, b: Any) -> None:
     if first != second:
         raise ArgumentError(
             f"The two structures have leaves at different paths. "
-            f"Only in the first: {sorted(map(str, first - second))}. Only in the second: {sorted(map(str, second - first))}."
+            f"Only in the first: {sorted(map(str, first - second))}. "
+            f"Only in the second: {sorted(map(str, second - first))}."
         )
 
 

@@ -1,1 +1,1 @@
-"""Engines: small objects that run primitives, differentiate a function and compile a step. The only importers of them."""
+"""Engines: small objects that run primitives, differentiate and compile; nothing else imports their libraries."""

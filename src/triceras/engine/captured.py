@@ -67,8 +67,8 @@ class CapturedStep(ABC):
             reason = " ".join(str(error).split())[:200]
             self.journal.note("eager", f"{type(error).__name__}: {reason}")
             warnings.warn(
-                f"A step can't be compiled and runs as plain Python, which is slower: {reason}. Values of tensors can't "
-                "decide what Python does in a compiled step: use ops.where() or ops.cond().",
+                f"A step can't be compiled and runs as plain Python, which is slower: {reason}. Values of tensors "
+                "can't decide what Python does in a compiled step: use ops.where() or ops.cond().",
                 stacklevel=5,
             )
             return None

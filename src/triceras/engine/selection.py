@@ -27,7 +27,9 @@ _holders: list[type] = []  # our classes that stand for tensors
 _lock = threading.RLock()
 _default: Engine | None = None
 _active: Local[Engine | None] = Local("engine", None)
-placement: Local[str | None] = Local("device", None)  # the device of the innermost block; None for the engine's default
+placement: Local[str | None] = Local(
+    "device", None
+)  # the device of the innermost block; None for the engine's default
 
 
 def installed(name: str) -> bool:

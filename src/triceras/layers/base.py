@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import cache, wraps
 from typing import Any
 
@@ -39,7 +39,7 @@ from triceras.variable import Variable, autocast, name_scope, name_stack, with_v
 
 
 class Pass:
-    """One outermost call and all calls inside it: what they were told about training, and which of them belong together."""
+    """One outermost call and all calls inside it: what they were told about training, and which belong together."""
 
     __slots__ = ("outermost", "training")
 
@@ -50,9 +50,20 @@ class Pass:
 current_pass: Local[Pass | None] = Local("pass", None)
 
 _UNTRACKED = frozenset(
-    {"_arguments", "_inbound_nodes", "_losses", "_own_variables", "_build_shapes", "optimizer", "_pass", "_known"}
+    {
+        "_arguments",
+        "_inbound_nodes",
+        "_losses",
+        "_own_variables",
+        "_build_shapes",
+        "optimizer",
+        "_pass",
+        "_known",
+    }
 )
-_PLAIN = frozenset({type(None), bool, int, float, str})  # what is set most often, and never a part of the layer
+_PLAIN = frozenset(
+    {type(None), bool, int, float, str}
+)  # what is set most often, and never a part of the layer
 _INPUT_ARGUMENTS = ("input_shape", "input_dim", "batch_input_shape")
 _COMMON_ARGUMENTS = frozenset({"name", "trainable", "dtype", "autocast", *_INPUT_ARGUMENTS})
 
@@ -137,7 +148,9 @@ class Layer(Seen, Operation):
     call_info: CallInfo
     supports_masking = False
     runs_on: str | None = None  # the only engine on which the layer can be
-    training: bool | None = None  # for calls that aren't told; `train()` and `eval()` of PyTorch programs set it
+    training: bool | None = (
+        None  # for calls that aren't told; `train()` and `eval()` of PyTorch programs set it
+    )
     axis_names: tuple[str, ...] = ()  # words for the input's axes, for messages
     omitted_if_none: tuple[str, ...] = ()  # arguments that the config holds only if they were given
 
@@ -163,7 +176,8 @@ class Layer(Seen, Operation):
         if kwargs:
             raise ArgumentTypeError(
                 f"{type(self).__name__}() got unknown arguments {sorted(kwargs)}. It takes: "
-                f"{', '.join(k for k in inspect.signature(type(self)).parameters if k != 'kwargs')}, name, dtype, trainable."
+                f"{', '.join(k for k in inspect.signature(type(self)).parameters if k != 'kwargs')}, "
+                "name, dtype, trainable."
             )
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self._trainable = bool(trainable)
@@ -367,7 +381,9 @@ class Layer(Seen, Operation):
         if target is None and device is None:
             raise ArgumentError('Say where to: to("torch"), to("gpu:0") or to("torch", device="gpu:0").')
         engine = self.engine
-        if target is not None and not isinstance(target, (str, Engine)):  # a dtype or device in the library's own form
+        if target is not None and not isinstance(
+            target, (str, Engine)
+        ):  # a dtype or device in the library's own form
             return engine.attribute(self, "to")(target)
         if isinstance(target, str) and target.partition(":")[0].lower() in ("cpu", "gpu", "cuda"):
             target, device = None, target
@@ -386,7 +402,9 @@ class Layer(Seen, Operation):
     def _settled(self, engine: Engine, device: str | None) -> dict[str, Any]:
         """Attributes that belong to an engine, as they are after a move; `moving.Move` sets them."""
         if self.runs_on not in (None, engine.name):
-            raise EngineError(f"Layer {self.path!r} ({type(self).__name__}) can be on the engine {self.runs_on!r} only.")
+            raise EngineError(
+                f"Layer {self.path!r} ({type(self).__name__}) can be on the engine {self.runs_on!r} only."
+            )
         return {"engine": engine, "device": device, "_losses": [], "_known": None}
 
     def _home(self) -> Any:
@@ -643,14 +661,17 @@ class Layer(Seen, Operation):
         if info.has_training and "training" not in info.names[: len(args)]:
             kwargs["training"] = training
         masks = self._fill_masks(args, kwargs) if attached_masks else None
-        symbolic = is_symbolic(args) or (bool(kwargs) and any_symbolic(kwargs))
+        symbolic = is_symbolic(args) or (bool(named) and any_symbolic(kwargs))
         with self._entered(outer, training):
             try:
-                outputs = self.compute_output_spec(*args, **kwargs) if symbolic else self.call(*args, **kwargs)
+                outputs = (
+                    self.compute_output_spec(*args, **kwargs) if symbolic else self.call(*args, **kwargs)
+                )
             except TypeError as error:
                 self._explain_mixture(error)
                 raise
-            self.built = self._called = True
+            if not (self.built and self._called):
+                self.built = self._called = True
             if outer is None and (selection.engine_of(type(outputs)) or self.engine) is not self.engine:
                 raise self._mixture([str(selection.engine_of(type(outputs)))])
             if self.activity_regularizer is not None:
@@ -679,8 +700,8 @@ class Layer(Seen, Operation):
 
     def _mixture(self, others: list[str]) -> EngineError:
         return EngineError(
-            f"Layer {self.path!r} runs on {self.engine} and computes with a tensor of {' and '.join(others)}. Convert what "
-            "it takes from outside with ops.convert_to_tensor(x)."
+            f"Layer {self.path!r} runs on {self.engine} and computes with a tensor of {' and '.join(others)}. Convert "
+            "what it takes from outside with ops.convert_to_tensor(x)."
         )
 
     def _remember(self, x: Any) -> None:
@@ -689,14 +710,18 @@ class Layer(Seen, Operation):
         if known is None:
             plain = self.activity_regularizer is None and type(self).compute_mask is Layer.compute_mask
             plain = plain and self.training is None
-            if not plain or self.call_info.training_default is not None or selection.engine_of(type(x)) is None:
+            if (
+                not plain
+                or self.call_info.training_default is not None
+                or selection.engine_of(type(x)) is None
+            ):
                 return
             known = self.__dict__["_known"] = Known(self)
         known.add(x)
 
-    def _entered(self, outer: Pass | None, training: bool | None) -> ExitStack | nullcontext[None]:
-        """What surrounds `call`: the pass, mixed precision, and names for sublayers that are built in the first call."""
-        blocks = []
+    def _entered(self, outer: Pass | None, training: bool | None) -> AbstractContextManager[Any]:
+        """What surrounds `call`: the pass, mixed precision, and names for sublayers built in the first call."""
+        blocks: list[AbstractContextManager[Any]] = []
         here = outer
         if outer is None or outer.training is not training:
             here = Pass(training, outer.outermost if outer is not None else None)
@@ -707,8 +732,8 @@ class Layer(Seen, Operation):
             blocks.append(autocast(wanted))
         if not self._called:
             blocks.append(name_scope(self.name))
-        if not blocks:
-            return _NOTHING
+        if len(blocks) < 2:
+            return blocks[0] if blocks else _NOTHING
         stack = ExitStack()
         for block in blocks:
             stack.enter_context(block)
@@ -737,9 +762,9 @@ class Layer(Seen, Operation):
         }
 
     def _is_ready(self, x: Any) -> bool:
-        return (
-            type(x) is KerasTensor or selection.engine_of(type(x)) is self.engine
-        ) and standardize_dtype(x.dtype) == self.compute_dtype
+        return (type(x) is KerasTensor or selection.engine_of(type(x)) is self.engine) and standardize_dtype(
+            x.dtype
+        ) == self.compute_dtype
 
     def _convert_one(self, x: Any) -> Any:
         if (
@@ -814,8 +839,8 @@ class Layer(Seen, Operation):
         if not self.supports_masking:
             if previous is not None:
                 warnings.warn(
-                    f"Layer {self.path!r} ({type(self).__name__}) got an input with a mask and doesn't pass masks on, so the "
-                    "layers after it see none. Set `self.supports_masking = True` in it if they should.",
+                    f"Layer {self.path!r} ({type(self).__name__}) got an input with a mask and doesn't pass masks on, "
+                    "so the layers after it see none. Set `self.supports_masking = True` in it if they should.",
                     stacklevel=3,
                 )
             return
@@ -854,6 +879,7 @@ class Layer(Seen, Operation):
         Returns:
             `(outputs, non_trainable_variables)` with the new values, and the losses too if asked for.
         """
+
         def run() -> tuple[Any, Any]:
             outputs = self(*args, **kwargs)
             return outputs, self.losses if return_losses else None

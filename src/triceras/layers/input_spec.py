@@ -82,8 +82,8 @@ def check_inputs(specs: Any, inputs: Any, layer: Any) -> None:
             which = f"input {spec.name or index}" if len(specs) > 1 or spec.name else "its input"
             shape = tuple(x.shape) if hasattr(x, "shape") else x
             raise ShapeError(
-                f"Layer {layer.path!r} ({type(layer).__name__}) expected {which} with {problem}. Received shape {shape}."
-                f"{_hint(layer, shape)}"
+                f"Layer {layer.path!r} ({type(layer).__name__}) expected {which} with {problem}. "
+                f"Received shape {shape}.{_hint(layer, shape)}"
             )
 
 

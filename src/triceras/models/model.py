@@ -85,7 +85,9 @@ class Model(Trainer, Layer):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Model:
         made = memo[id(self)] = object.__new__(type(self))
-        for node in self._graph.nodes if self._graph else ():  # from the inputs on, so that recursion stays flat
+        for node in (
+            self._graph.nodes if self._graph else ()
+        ):  # from the inputs on, so that recursion stays flat
             copy.deepcopy(node, memo)
         made.__dict__.update(copy.deepcopy(self.__getstate__(), memo))
         return made
@@ -178,11 +180,12 @@ class Model(Trainer, Layer):
                 f"{type(self).__name__} defines no call(self, inputs). Define it, or make the model with "
                 "Model(inputs=..., outputs=...)."
             )
-        from triceras.layers.base import set_mask
         from triceras.models.functional import match_inputs
 
         values = match_inputs(self, inputs)
         if mask is not None:
+            from triceras.core.masks import set_mask
+
             for x, m in zip(values, tree.flatten(mask), strict=False):
                 set_mask(x, m)
         return self._graph.plan.run(values)
@@ -194,7 +197,7 @@ class Model(Trainer, Layer):
         return super().compute_output_shape(*args, **kwargs)
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
-        """Shapes and dtypes of the outputs as symbolic tensors; a user's `compute_output_shape` says them where there is one."""
+        """Symbolic tensors for the outputs; a user's `compute_output_shape` says them where there is one."""
         own = type(self).compute_output_shape.__module__.startswith("triceras.models.")
         return self._evaluated_spec(*args, **kwargs) if own else super().compute_output_spec(*args, **kwargs)
 
@@ -284,7 +287,6 @@ class Model(Trainer, Layer):
 
         print_summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
 
-
     def report(self) -> Report:
         """What happened to the compiled steps: captures with their causes, fallbacks, slow kernels, waits of the host.
 
@@ -295,7 +297,6 @@ class Model(Trainer, Layer):
         Model 'fresh' has run no steps yet.
         """
         return Report(self.name, self._journals)
-
 
     def verify(
         self,
@@ -336,6 +337,6 @@ def _graph_of(cls: type, config: dict[str, Any], custom_objects: dict[str, Any] 
         return _from_config(cls, config, custom_objects)
     except TypeError as error:
         raise ArgumentTypeError(
-            f"{cls.__name__} can't be made from a graph: its __init__ must take inputs, outputs and name, or the class must "
-            f"define from_config(). {error}"
+            f"{cls.__name__} can't be made from a graph: its __init__ must take inputs, outputs and name, or the class "
+            f"must define from_config(). {error}"
         ) from error

@@ -10,7 +10,6 @@ from typing import Any
 
 from triceras.core.errors import ArgumentError, ArgumentTypeError, StateError, require
 from triceras.core.registry import export
-from triceras.core.spec import KerasTensor
 from triceras.layers.base import Layer
 from triceras.models.model import Model
 from triceras.models.summary import kind_of, output_shape, selected
@@ -68,7 +67,7 @@ def plot_model(
         dpi: dots an inch.
         show_layer_activations: also show activation functions.
         show_trainable: also show whether layers are trained.
-        splines: how lines run: "ortho" (around boxes, with corners), "line" or "polyline" (straight), "curved" or "spline".
+        splines: how lines run: "ortho" (with corners), "line" or "polyline" (straight), "curved" or "spline".
         **kwargs: none; there for compatibility.
 
     Returns:

@@ -71,8 +71,8 @@ class Sequential(Model):
                 f"Layers of a model need different names. There already is a layer {layer.name!r}."
             )
         if not self._stack and not isinstance(layer, InputLayer):
-            shape = (
-                layer._given_input_shape or getattr(layer, "_graph", None) and layer._graph.inputs[0].shape
+            shape = layer._given_input_shape or (
+                getattr(layer, "_graph", None) and layer._graph.inputs[0].shape
             )
             if shape is not None:
                 self._stack.append(InputLayer(batch_shape=shape, dtype=layer.compute_dtype))

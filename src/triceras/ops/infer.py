@@ -28,7 +28,11 @@ def infer(
         for i, tensor in zip(places, tensors, strict=True):
             filled[i] = tensor
         a, k = tree.pack_sequence_as((args, kwargs), filled)
-        with selection.running(engine), recording(False), state(StateScope((), (), state.get())):  # nothing is assigned
+        with (
+            selection.running(engine),
+            recording(False),
+            state(StateScope((), (), state.get())),
+        ):  # nothing is assigned
             return fn(*a, **k)
 
     def probe(sizes: int | tuple[int, int]) -> Any:

@@ -27,7 +27,7 @@ from triceras.core.registry import export
 from triceras.core.scope import Local, unique_name
 from triceras.core.spec import KerasTensor, recording
 from triceras.engine import selection
-from triceras.engine.contract import Engine
+from triceras.engine.contract import Engine, StateScope, state
 from triceras.ops.infer import infer
 from triceras.ops.operation import Operation, constant, is_symbolic
 
@@ -91,9 +91,7 @@ class Op:
 
     def _by_name(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """A function whose tensors aren't its first parameters, called with them first."""
-        return lambda *values, **statics: function(
-            **dict(zip(self.tensors, values, strict=True)), **statics
-        )
+        return lambda *values, **statics: function(**dict(zip(self.tensors, values, strict=True)), **statics)
 
     def forget(self) -> None:
         """Drop what was found out about arguments; it holds for one default float type."""
@@ -237,7 +235,9 @@ class Op:
                 kept -= 1
                 if values[kept] is not None:
                     fixed[self.tensors[kept]] = values[kept]
-            OpCall(self, tree.map_structure(constant, fixed | statics))._record(tuple(values[:kept]), {}, outputs)
+            OpCall(self, tree.map_structure(constant, fixed | statics))._record(
+                tuple(values[:kept]), {}, outputs
+            )
         return outputs
 
     def _configured(self, name: str, value: Any) -> bool:
@@ -270,7 +270,11 @@ class Op:
         specs = [_as_spec(v) for v in values]
         if not self.primitive:
             try:
-                with recording(False), in_body(True):
+                with (
+                    recording(False),
+                    in_body(True),
+                    state(StateScope((), (), state.get())),
+                ):  # nothing is assigned
                     found = self.body(*self._promoted(specs), **statics)
                 if all(isinstance(x, KerasTensor) for x in tree.flatten(found)):
                     return found
@@ -420,7 +424,9 @@ def _wrapper(made: Op) -> Callable[..., Any]:
     call.__doc__, call.__module__ = made.body.__doc__, made.body.__module__
     call.__annotations__, call.__signature__ = made.body.__annotations__, made.signature
     call.__wrapped__ = made.body
-    made.call = call if tuple(made.signature.parameters)[: len(made.tensors)] == made.tensors else made._by_name(call)
+    made.call = (
+        call if tuple(made.signature.parameters)[: len(made.tensors)] == made.tensors else made._by_name(call)
+    )
     return call
 
 

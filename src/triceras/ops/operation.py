@@ -69,7 +69,11 @@ class Operation(Configurable):
 
     def _single_node(self, what: str) -> Node:
         if len(self._inbound_nodes) != 1:
-            state = "has never been called" if not self._inbound_nodes else f"was called {len(self._inbound_nodes)} times"
+            state = (
+                "has never been called"
+                if not self._inbound_nodes
+                else f"was called {len(self._inbound_nodes)} times"
+            )
             raise StateError(f"`{self.name}.{what}` isn't defined: it {state} on symbolic tensors.")
         return self._inbound_nodes[0]
 

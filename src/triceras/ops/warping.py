@@ -2,7 +2,7 @@
 
 A transform says for each pixel of the result where in the image it is found. Places between pixels are
 interpolated; how an image goes on beyond its frame is its `fill_mode`, which is a map of places into the
-frame. """
+frame."""
 
 from __future__ import annotations
 

@@ -393,10 +393,8 @@ def _shift(random: Any, most: Any, size: int) -> Any:
     """Pixels to shift by."""
     if not np.size(most) or not np.any(most):
         return 0
-    if isinstance(most, float):
-        drawn = random.uniform(-most, most)
-    else:  # one of the shifts, or of the whole pixels below
-        drawn = random.choice(most) * random.choice([-1, 1])
+    given = not isinstance(most, float)  # one of the shifts, or of the whole pixels below
+    drawn = random.choice(most) * random.choice([-1, 1]) if given else random.uniform(-most, most)
     return drawn * size if np.max(most) < 1 else drawn
 
 

@@ -245,7 +245,7 @@ def _datasets(
     if listing.labels is None or label_mode is None:
         listing = Listing(listing.paths)
     elif label_mode != "int" and names is None:
-        raise ArgumentError(f"Labels that aren't classes need `label_mode=\"int\"`. Received: {label_mode!r}")
+        raise ArgumentError(f'Labels that aren\'t classes need `label_mode="int"`. Received: {label_mode!r}')
     elif label_mode == "binary" and len(names) != 2:
         raise ArgumentError(f'`label_mode="binary"` needs 2 classes. Received {len(names)}: {names}')
     if verbose:

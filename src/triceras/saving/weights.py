@@ -66,7 +66,10 @@ def read_weights(model: Any, reader: Any, skip_mismatch: bool = False, skipped: 
             of_optimizer = path.partition("/")[0] == "optimizer"
             if of_optimizer and f"{path}/" not in stored:
                 continue
-            own = [(v, ops.stop_gradient(v.raw)) for v in (item.variables if of_optimizer else item._own_variables)]
+            own = [
+                (v, ops.stop_gradient(v.raw))
+                for v in (item.variables if of_optimizer else item._own_variables)
+            ]
             try:
                 item.load_own_variables(reader.get(path))
             except FileFormatError:

@@ -922,7 +922,7 @@ class CSVLogger(Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self.on_train_end()
         os.makedirs(os.path.dirname(self.filename) or ".", exist_ok=True)
-        self.csv_file = open(self.filename, "a" if self.append else "w", newline="", encoding="utf-8")
+        self.csv_file = open(self.filename, "a" if self.append else "w", newline="", encoding="utf-8")  # noqa: SIM115
         self.keys = None
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:

@@ -20,8 +20,8 @@ def warn_of_nonfinite(model: Any, feed: Any, epoch: int, logs: dict[str, Any]) -
         return
     cause = next(_causes(model, feed), "Nothing in data or weights shows why; the loss itself may overflow")
     warnings.warn(
-        f"The loss is {loss} in epoch {epoch + 1}. {cause}. Repair the data, lower the learning rate, or clip the gradients "
-        "(clipnorm=1.0); callbacks.TerminateOnNaN() stops at the first such batch.",
+        f"The loss is {loss} in epoch {epoch + 1}. {cause}. Repair the data, lower the learning rate, or clip the "
+        "gradients (clipnorm=1.0); callbacks.TerminateOnNaN() stops at the first such batch.",
         stacklevel=4,
     )
 
@@ -32,7 +32,10 @@ def _causes(model: Any, feed: Any) -> Iterator[str]:
             if isinstance(array, np.ndarray) and array.dtype.kind == "f" and not np.isfinite(array).all():
                 bad = ~np.isfinite(array.reshape(len(array), -1)).all(axis=1)
                 where = name + "".join(f"[{p!r}]" for p in path)
-                yield f"{int(bad.sum())} of {len(array)} samples of {where} hold NaN or infinity, the first is number {int(bad.argmax())}"
+                yield (
+                    f"{int(bad.sum())} of {len(array)} samples of {where} hold NaN or infinity, "
+                    f"the first is number {int(bad.argmax())}"
+                )
     broken = [
         v.path
         for v in model.weights

@@ -13,7 +13,7 @@ import numpy as np
 
 from triceras.core import config, tree
 from triceras.core.errors import ArgumentError, ArgumentTypeError, StateError, TricerasError
-from triceras.core.spec import KerasTensor, any_symbolic
+from triceras.core.spec import KerasTensor
 from triceras.engine.contract import Engine
 from triceras.engine.journal import Journal
 from triceras.training.callbacks import CallbackList, History
@@ -195,8 +195,8 @@ class Trainer:
         losses += self.losses
         if not losses:
             raise ArgumentError(
-                "There is no loss to minimise. Give compile() a `loss`, add one with add_loss() in a layer, or override "
-                "compute_loss()."
+                "There is no loss to minimise. Give compile() a `loss`, add one with add_loss() in a layer, or "
+                "override compute_loss()."
             )
         total = losses[0]
         for loss in losses[1:]:
@@ -297,7 +297,11 @@ class Trainer:
         def run() -> tuple[Any, ...]:
             y_pred = self(x, training=training)
             loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
-            return self.optimizer.scale_loss(loss) if training and self.optimizer is not None else loss, loss, y_pred
+            return (
+                self.optimizer.scale_loss(loss) if training and self.optimizer is not None else loss,
+                loss,
+                y_pred,
+            )
 
         groups = self._groups("train")
         values = (trainable_variables, non_trainable_variables, optimizer_variables, metrics_variables)
@@ -320,7 +324,11 @@ class Trainer:
             "optimizer_variables": [] if self.optimizer is None else self.optimizer.variables,
             "metrics_variables": self.metrics_variables,
         }
-        unused = {"train": (), "test": ("optimizer_variables",), "predict": ("optimizer_variables", "metrics_variables")}
+        unused = {
+            "train": (),
+            "test": ("optimizer_variables",),
+            "predict": ("optimizer_variables", "metrics_variables"),
+        }
         return {name: variables for name, variables in found.items() if name not in unused[mode]}
 
     def _on_values(self, mode: str, state: Sequence[Any], data: Any) -> tuple[Any, Any]:
@@ -390,7 +398,13 @@ class Trainer:
             for v in state:  # metrics and optimizers that were made elsewhere come along
                 if id(v) not in own:
                     v.move(self.engine, self.device)
-            why = "" if old in (None, key) else "another way to run" if old[2] != key[2] else "another set of weights is trained"
+            why = (
+                ""
+                if old in (None, key)
+                else "another way to run"
+                if old[2] != key[2]
+                else "another set of weights is trained"
+            )
             found = loops[key] = Loop(self.engine, run, state, mode, eager, check, why)
             self._journals.extend(found.journals)
         return found
@@ -462,8 +476,8 @@ class Trainer:
         """Train the model.
 
         Args:
-            x: inputs: arrays or tensors of any engine, lists or dicts of them, data frames, a generator, a `PyDataset`, a
-                torch `DataLoader` or a `tf.data.Dataset` (the last four give y and weights too).
+            x: inputs: arrays or tensors of any engine, lists or dicts of them, data frames, a generator, a `PyDataset`,
+                a torch `DataLoader` or a `tf.data.Dataset` (the last four give y and weights too).
             y: targets.
             batch_size: samples a step; 32 if not given.
             epochs: number of the last epoch.

@@ -46,8 +46,8 @@ class JaxEngine(Engine):
     def store(self, held: Any, value: Any) -> Any:
         if isinstance(value, jax.core.Tracer):
             raise StateError(
-                "A variable was assigned inside a function that JAX transforms (by jit, grad, vmap ...), which can only "
-                "return values. Use stateless_call() of layers, stateless_apply() of optimizers and "
+                "A variable was assigned inside a function that JAX transforms (by jit, grad, vmap ...), which can "
+                "only return values. Use stateless_call() of layers, stateless_apply() of optimizers and "
                 "stateless_update_state() of metrics there, or triceras.value_and_grad() outside."
             )
         return value

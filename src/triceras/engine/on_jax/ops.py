@@ -2,6 +2,4 @@
 
 from triceras.engine.on_jax import arrays, control, math, nn, random, recurrent
 
-NATIVES = (
-    math.NATIVES | arrays.NATIVES | control.NATIVES | nn.NATIVES | random.NATIVES | recurrent.NATIVES
-)
+NATIVES = math.NATIVES | arrays.NATIVES | control.NATIVES | nn.NATIVES | random.NATIVES | recurrent.NATIVES

@@ -48,7 +48,7 @@ class Compiled:
         leaves, structure = jax.tree.flatten(args)
         signature = (
             structure,
-            *((getattr(x, "shape", ()), str(getattr(x, "dtype", type(x)))) for x in leaves),
+            *((getattr(x, "shape", ()), getattr(x, "dtype", type(x))) for x in leaves),
         )
         if signature in self._signatures:
             return None
@@ -123,7 +123,7 @@ class CompiledLoop(Compiled, StepLoop):
         return Compiled.__call__(self, data, index, np.int32(n))
 
     def _picked(self, array: np.ndarray, index: np.ndarray, n: int) -> np.ndarray:
-        """The batches of the first n rows, in one of three buffers that take turns: at most two dispatches are at work."""
+        """The batches of the first n rows, in one of three buffers in turn: at most two dispatches are at work."""
         shape, dtype = (*index.shape, *array.shape[1:]), canonical(array.dtype)
         ring = self._buffers.setdefault((id(array), shape), [_aligned(shape, dtype) for _ in range(3)])
         ring.append(ring.pop(0))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from triceras.engine.on_tensorflow import quiet  # noqa: F401 - imports TensorFlow without its messages
+from triceras.engine.on_tensorflow import quiet
 
 # isort: split
 import tensorflow as tf
@@ -98,7 +98,9 @@ class TensorFlowEngine(Engine):
             values, held = [v.raw for v in variables], [v.held for v in variables]
             scope = StateScope(variables, values, state.get() or StateScope((), ()))
             with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch([values, held])  # native code inside reads what variables hold, and not their values
+                tape.watch(
+                    [values, held]
+                )  # native code inside reads what variables hold, and not their values
                 with state(scope):
                     result = fn(*args, **kwargs)
                 loss = result[0] if has_aux else result
@@ -111,7 +113,10 @@ class TensorFlowEngine(Engine):
 
     def devices(self) -> list[str]:
         gpus = tf.config.list_logical_devices("GPU")
-        return [f"{d.device_type}:{d.name.rpartition(':')[2]}".lower() for d in [*gpus, *tf.config.list_logical_devices("CPU")]]
+        return [
+            f"{d.device_type}:{d.name.rpartition(':')[2]}".lower()
+            for d in [*gpus, *tf.config.list_logical_devices("CPU")]
+        ]
 
     def on(self, device: str) -> Any:
         return tf.device(device)

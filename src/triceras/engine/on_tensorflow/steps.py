@@ -128,5 +128,3 @@ class CompiledLoop(CapturedStep, StepLoop):
             return step.joined(outputs)
 
         return call, ""
-
-

@@ -19,7 +19,9 @@ from triceras.engine.precision import in_single
 _STAND_INS = {"uint16": "int32", "uint32": "int64", "uint64": "int64"}  # torch hardly computes on these
 _AS_BYTES = {"bfloat16": np.int16} | dict.fromkeys(FLOAT8, np.uint8)  # NumPy's, which torch can't read
 _torch_dtypes: dict[str, torch.dtype] = {}
-here: Local[torch.device] = Local("torch_device", torch.device("cuda:0" if torch.cuda.is_available() else "cpu"))
+here: Local[torch.device] = Local(
+    "torch_device", torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+)
 
 
 def canonical(dtype: Any) -> str:
@@ -86,7 +88,9 @@ def cast(x: Tensor, dtype: Any) -> Tensor:
 
 
 def full(fill_value: Tensor, shape: Any, dtype: Any) -> Tensor:
-    return torch.broadcast_to(cast(fill_value, dtype), sizes(shape)).clone(memory_format=torch.contiguous_format)
+    return torch.broadcast_to(cast(fill_value, dtype), sizes(shape)).clone(
+        memory_format=torch.contiguous_format
+    )
 
 
 def _filled(value: int) -> Callable[..., Tensor]:

@@ -73,7 +73,10 @@ def scan(
     inputs = list(zip(*(x.unbind() for x in xs), strict=True)) if xs else [()] * size
     rows = []
     for slices in reversed(inputs) if reverse else inputs:
-        found = [x if isinstance(x, Tensor) else torch.as_tensor(np.asarray(x)) for x in step([*carry, *slices], operands)]
+        found = [
+            x if isinstance(x, Tensor) else torch.as_tensor(np.asarray(x))
+            for x in step([*carry, *slices], operands)
+        ]
         carry = found[:count]
         rows.append(found[count:])
     columns = zip(*(reversed(rows) if reverse else rows), strict=True)

@@ -84,7 +84,9 @@ def clip(x: Tensor, x_min: Any, x_max: Any) -> Tensor:
     if x_min is None and x_max is None:
         return x
     if isinstance(x_min, Tensor) or isinstance(x_max, Tensor):  # then torch takes no numbers
-        x_min, x_max = (v if v is None or isinstance(v, Tensor) else x.new_full((), v) for v in (x_min, x_max))
+        x_min, x_max = (
+            v if v is None or isinstance(v, Tensor) else x.new_full((), v) for v in (x_min, x_max)
+        )
     return torch.clamp(x, x_min, x_max)
 
 
@@ -137,7 +139,11 @@ def _extreme(reduce: Callable[..., Tensor], bound: Callable[..., Tensor]) -> Cal
 
     def run(x: Tensor, axis: Any = None, keepdims: bool = False, initial: Any = None) -> Tensor:
         found = reduce(x, axis, keepdims)
-        return found if initial is None else bound(found, torch.as_tensor(initial, dtype=x.dtype, device=x.device))
+        return (
+            found
+            if initial is None
+            else bound(found, torch.as_tensor(initial, dtype=x.dtype, device=x.device))
+        )
 
     return run
 
@@ -180,7 +186,9 @@ def _correlate(x1: Tensor, x2: Tensor, mode: str) -> Tensor:
     if len(x2) > len(x1):
         return torch.conj(_correlate(x2, x1, mode)).flip(0)
     reach = len(x2) - 1
-    before, after = {"valid": (0, 0), "same": (len(x2) // 2, reach - len(x2) // 2), "full": (reach, reach)}[mode]
+    before, after = {"valid": (0, 0), "same": (len(x2) // 2, reach - len(x2) // 2), "full": (reach, reach)}[
+        mode
+    ]
     padded = torch.nn.functional.pad(x1, (before, after))
     return torch.conv1d(padded[None, None], torch.conj(x2)[None, None])[0, 0]
 

@@ -63,7 +63,9 @@ def _spans(kernel: Tensor, dilation: Sizes) -> list[int]:
 
 
 @_spatial
-def conv_general(x: Tensor, kernel: Tensor, strides: Sizes, padding: str, dilation: Sizes, groups: int) -> Tensor:
+def conv_general(
+    x: Tensor, kernel: Tensor, strides: Sizes, padding: str, dilation: Sizes, groups: int
+) -> Tensor:
     edges = [0] * len(strides)
     if padding == "same":
         pads = same_padding(x.shape[2:], _spans(kernel, dilation), strides)
@@ -125,7 +127,9 @@ def average_pool_general(x: Tensor, pool_size: Sizes, strides: Sizes, padding: s
 def batch_norm(
     x: Tensor, gamma: Tensor | None, beta: Tensor | None, axis: int, epsilon: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    planes = x.unsqueeze(1) if x.ndim == 3 and axis == 2 else x  # torch is fast with one or with three dimensions
+    planes = (
+        x.unsqueeze(1) if x.ndim == 3 and axis == 2 else x
+    )  # torch is fast with one or with three dimensions
     place = axis + planes.ndim - x.ndim
     y, mean, deviation = torch.native_batch_norm(
         planes.movedim(place, 1), gamma, beta, None, None, True, 0.0, epsilon

@@ -2,7 +2,5 @@
 
 from triceras.engine.on_torch import arrays, control, math, nn, random, recurrent
 
-NATIVES = (
-    math.NATIVES | arrays.NATIVES | control.NATIVES | nn.NATIVES | random.NATIVES | recurrent.NATIVES
-)
+NATIVES = math.NATIVES | arrays.NATIVES | control.NATIVES | nn.NATIVES | random.NATIVES | recurrent.NATIVES
 TAKE_NUMBERS = math.TAKE_NUMBERS

@@ -42,7 +42,9 @@ def _operator(parameters: str) -> Callable[[Callable[..., Tensor]], Callable[...
         def run(key: Tensor, shape: Sizes, dtype: torch.dtype, *values: Any) -> Tensor:
             return draw(empty(key, shape, dtype), _generator(key), *values)
 
-        name = _library.define(f"{draw.__name__}(Tensor key, SymInt[] shape, ScalarType dtype{parameters}) -> Tensor")
+        name = _library.define(
+            f"{draw.__name__}(Tensor key, SymInt[] shape, ScalarType dtype{parameters}) -> Tensor"
+        )
         _library.impl(name, run, "CPU")
         _library.impl(name, run, "CUDA")
         torch.library.register_fake(f"triceras::{name}", empty, lib=_library)
