@@ -38,6 +38,22 @@ def on_cpu() -> bool:
     return (getattr(device, "platform", device) or jax.default_backend()) == "cpu"
 
 
+# XLA's default for CPUs is a library whose convolutions stay on one core; these leave them to one that uses all
+THREADED = {
+    "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE"
+}
+
+
+@functools.cache
+def threaded() -> bool:
+    """Whether this version of XLA knows the options THREADED."""
+    try:
+        jax.jit(lambda x: x, compiler_options=THREADED).lower(0).compile()
+    except jax.errors.JaxRuntimeError:
+        return False
+    return True
+
+
 def _pads(shape: Sequence[int], window: Sizes, strides: Sizes, padding: str) -> Pads:
     """Cells to add before and after each spatial dimension of `shape`."""
     return tuple(lax.padtype_to_pads(shape, window, strides, padding.upper()))
@@ -272,8 +288,8 @@ def _conv_jvp(
     """The axes are reordered here, under their names, so that they have the usual order in the transposes.
 
     There the output's tangent takes the place of the kernel or of the input, and batch and channels change
-    roles. The batch goes in pieces: XLA keeps each convolution on one core but runs several at once, and the
-    kernel's gradient, which sums over the batch, is slow beyond the cache.
+    roles. Of the kernel's gradient, which sums over the batch and is slow beyond the cache, the batch goes in
+    pieces.
     """
     (x, kernel), (dx, dkernel) = primals, tangents
     run = functools.partial(
@@ -283,22 +299,15 @@ def _conv_jvp(
         lhs_dilation=spread,
         rhs_dilation=dilation,
     )
-    parts = 4 if 16 <= x.shape[0] <= 32 and x.shape[0] % 4 == 0 else 1  # no gain beyond
-
-    def by_part(convolve: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
-        return (
-            convolve(x) if parts == 1 else jnp.concatenate([convolve(part) for part in jnp.split(x, parts)])
-        )
-
     turned = jnp.swapaxes(kernel, -1, -2)
-    from_x = by_part(lambda d: run(d, turned, dimension_numbers=_layout(x.ndim, "NC", "OI", "NC")), dx)
+    from_x = run(dx, turned, dimension_numbers=_layout(x.ndim, "NC", "OI", "NC"))
     space = "DHW"[5 - x.ndim :]
     layout = "C" + space + "N", "I" + space + "O", space + "NC"
     moved = jnp.moveaxis(dkernel, -2, 0)
-    pieces = jnp.swapaxes(x.reshape(max(parts, _pieces(x.shape[0])), -1, *x.shape[1:]), 1, -1)
+    pieces = jnp.swapaxes(x.reshape(_pieces(x.shape[0]), -1, *x.shape[1:]), 1, -1)
     from_kernel = jnp.stack([run(piece, moved, dimension_numbers=layout) for piece in pieces])
     return (
-        by_part(lambda part: _conv(part, kernel, strides, pads, dilation, spread), x),
+        _conv(x, kernel, strides, pads, dilation, spread),
         from_x + jnp.moveaxis(from_kernel, -2, 1).reshape(from_x.shape),
     )
 

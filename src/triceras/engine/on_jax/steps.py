@@ -15,7 +15,7 @@ from jax import lax
 from triceras.engine.contract import StateScope, StepLoop, state
 from triceras.engine.journal import Journal, described, noting
 from triceras.engine.on_jax.arrays import canonical
-from triceras.engine.on_jax.kernels import on_cpu
+from triceras.engine.on_jax.kernels import THREADED, on_cpu, threaded
 
 
 class Compiled:
@@ -37,7 +37,16 @@ class Compiled:
         self._signatures: set[Any] = set()
         self._unlisted: dict[int, Any] = {}
         self._written: list[int] = []
-        self._call = jax.jit(self._pure, donate_argnums=0 if self.donate else ())
+        self._function, self._call = self._pure, None
+
+    def _trace(self, args: Sequence[Any]) -> None:
+        """Trace, and choose how to compile."""
+        donated, values = 0 if self.donate else (), [v.held for v in self.variables]
+        call = self._call or jax.jit(self._function, donate_argnums=donated)
+        jaxpr = call.trace(values, *args).jaxpr.jaxpr
+        if self._call is None and on_cpu() and _convolves(jaxpr) and threaded():
+            call = jax.jit(self._function, donate_argnums=donated, compiler_options=THREADED)
+        self._call = call
 
     def _prepare(self, args: Sequence[Any]) -> Callable[[], None] | None:
         """Before the first call with arguments of this form: trace, and make all that was used a part of the state.
@@ -54,7 +63,7 @@ class Compiled:
             return None
         shown, began, cause = list(map(described, leaves)), time.perf_counter(), ""
         while True:
-            self._call.trace([v.held for v in self.variables], *args)
+            self._trace(args)
             if not self._unlisted:
                 break
             self.journal.captured(shown, time.perf_counter() - began, cause)
@@ -159,6 +168,18 @@ class CompiledLoop(Compiled, StepLoop):
         nothing = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes[1])
         values, result = lax.fori_loop(0, n, body, (values, nothing))
         return result, values
+
+
+def _convolves(jaxpr: Any) -> bool:
+    """Whether a program holds a convolution."""
+    for equation in jaxpr.eqns:
+        inner = jax.tree.leaves(list(equation.params.values()), is_leaf=lambda x: hasattr(x, "eqns"))
+        inner = [getattr(x, "jaxpr", x) for x in inner]
+        if equation.primitive.name == "conv_general_dilated" or any(
+            _convolves(x) for x in inner if hasattr(x, "eqns")
+        ):
+            return True
+    return False
 
 
 def _aligned(shape: tuple[int, ...], dtype: Any, to: int = 64) -> np.ndarray:
