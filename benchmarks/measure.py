@@ -10,9 +10,11 @@ import gc
 import importlib
 import json
 import os
+import subprocess
 import sys
 import time
 import timeit
+import weakref
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -21,7 +23,7 @@ import numpy as np
 
 from benchmarks.workloads import WORKLOADS, build, data, targets, weights
 
-Action = Callable[[int], Any]  # does something that many times
+Action = Callable[[int], Any]  # does something that many times; may return the seconds of all
 PREDICTED = 12_800
 CLOCK = time.process_time if os.environ.get("BENCHMARK_CLOCK") == "cpu" else time.perf_counter
 
@@ -39,8 +41,39 @@ def library(name: str, engine: str) -> Any:
 def timed(action: Action, times: int) -> float:
     """Seconds for one of so many."""
     began = CLOCK()
-    action(times)
-    return (CLOCK() - began) / times
+    took = action(times)
+    return (took if isinstance(took, float) else CLOCK() - began) / times
+
+
+def apart(task: str, *given: str) -> Action:
+    """An action in a process of its own: what one library does to its process is no gain or loss of the other."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.measure", "serve", task, *given],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    weakref.finalize(process, process.kill)
+
+    def act(times: int) -> float:
+        process.stdin.write(f"{times}\n")
+        process.stdin.flush()
+        line = process.stdout.readline()
+        if not line:
+            raise RuntimeError((process.stderr.read().strip().splitlines() or ["the process ended"])[-1])
+        return float(line)
+
+    return act
+
+
+def serve(task: str, *given: str) -> None:
+    """Be the process behind `apart`: for each line with a number, act so often and print the seconds of all."""
+    action = {"fit": fitting, "predict": predicting}[task](*given)
+    for line in sys.stdin:
+        began = CLOCK()
+        action(int(line))
+        print(CLOCK() - began, flush=True)
 
 
 class Competition:
@@ -101,14 +134,8 @@ def training(engine: str, name: str, rounds: int, seconds: float) -> dict[str, A
     handwritten = importlib.import_module(f"benchmarks.handwritten_{engine}")
     workload = WORKLOADS[name]
     x, labels = data(name, workload.batch * workload.steps)
-    y = targets(name, labels)
     competition = Competition(seconds)
-
-    def fit(who: str) -> Action:
-        model = build(library(who, engine), name)
-        return lambda epochs: model.fit(x, y, batch_size=workload.batch, epochs=epochs, verbose=0)
-
-    competition.enter("triceras", partial(fit, "triceras"))
+    competition.enter("triceras", partial(fitting, engine, name, "triceras"))
     how = competition.enter_fastest(
         "native",
         {
@@ -116,20 +143,34 @@ def training(engine: str, name: str, rounds: int, seconds: float) -> dict[str, A
             for formulation in handwritten.FORMULATIONS[name]
         },
     )
-    competition.enter("keras", partial(fit, "keras"))
+    competition.enter("keras", partial(apart, "fit", engine, name, "keras"))
     times = {who: [t / workload.steps for t in found] for who, found in competition.run(rounds).items()}
     return {"times": times, "failed": competition.failed, "native": how}
 
 
+def fitting(engine: str, name: str, who: str) -> Action:
+    """Epochs of `fit` with a workload."""
+    workload = WORKLOADS[name]
+    model = build(library(who, engine), name)
+    x, labels = data(name, workload.batch * workload.steps)
+    y = targets(name, labels)
+    return lambda epochs: model.fit(x, y, batch_size=workload.batch, epochs=epochs, verbose=0) and None
+
+
 def prediction(engine: str, name: str, rounds: int, seconds: float) -> dict[str, Any]:
     """Seconds to predict 12,800 samples."""
+    makes = {
+        "triceras": partial(predicting, engine, name, "triceras"),
+        "keras": partial(apart, "predict", engine, name, "keras"),
+    }
+    return race(makes, rounds, seconds)
+
+
+def predicting(engine: str, name: str, who: str) -> Action:
+    """Predictions for 12,800 samples."""
+    model = build(library(who, engine), name)
     x, _ = data(name, PREDICTED)
-
-    def predict(who: str) -> Action:
-        model = build(library(who, engine), name)
-        return lambda times: [model.predict(x, verbose=0) for _ in range(times)]
-
-    return race({who: partial(predict, who) for who in ("triceras", "keras")}, rounds, seconds)
+    return lambda times: [model.predict(x, verbose=0) for _ in range(times)]
 
 
 # ---------------------------------------------------------------- eager calls
