@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -14,3 +19,30 @@ with warnings.catch_warnings():
         import keras  # noqa: F401
     except ImportError:  # its tests say so and are skipped
         pass
+
+# Where thousands of tiny programs are compiled, compiling them well would take longer than anything else.
+QUICK = {"layers", "losses", "metrics", "models", "ops", "optimizers", "saving"}
+QUICK |= {"test_doctests.py", "test_losses.py", "test_random.py"}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quick_compilation(request: pytest.FixtureRequest) -> Iterator[None]:
+    """JAX compiles without most optimizations."""
+    if QUICK.isdisjoint(Path(request.path).parts) or not (jax := sys.modules.get("jax")):
+        yield
+        return
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All checks of a table's row stand together: what the first one compiled serves the others."""
+    places: dict[object, int] = {}
+
+    def place(item: pytest.Item) -> tuple[int, int]:
+        case = getattr(item, "callspec", None) and item.callspec.params.get("case")
+        file = places.setdefault(item.path, len(places))
+        return file, -1 if case is None else places.setdefault((item.path, id(case)), len(places))
+
+    items.sort(key=place)
