@@ -38,7 +38,7 @@ x = layers.Conv2D(16, (3, 3), padding="same", activation="relu")(x)
 x = layers.MaxPooling2D((2, 2))(x)
 for filters in (32, 64, 128, 128):
     x = layers.Conv2D(filters, (3, 3), padding="same", use_bias=False)(x)
-    x = layers.BatchNormalization(momentum=0.9)(x)
+    x = layers.BatchNormalization(momentum=0.98)(x)
     x = layers.Activation("relu")(x)
     x = layers.MaxPooling2D((2, 2))(x)
 x = layers.Dropout(0.3)(x)
@@ -51,7 +51,7 @@ model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=
 best = keras.callbacks.ModelCheckpoint("pneumonia.keras", monitor="val_loss", save_best_only=True)
 
 # balance=True draws both classes equally often, so that the network can't win by always saying PNEUMONIA
-model.fit(train, epochs=25, validation_data=validation, balance=True, callbacks=[best])
+model.fit(train, epochs=20, validation_data=validation, balance=True, callbacks=[best])
 
 model = keras.models.load_model("pneumonia.keras")
 answers = model.predict(test, verbose=0).argmax(axis=1)

@@ -200,7 +200,7 @@ class Training(keras.callbacks.Callback):
             return
         settings = self.settings
         labels = self.recipe.tasks(self.data.train[1], settings)
-        x, y = self.data.validation
+        x, y = self._validation()
         self.stops.waits = True
         np.random.seed(settings.seed)  # of which `fit` makes the order, as if it had never been interrupted
         self.network.fit(
@@ -225,6 +225,15 @@ class Training(keras.callbacks.Callback):
         if settings.schedule == "constant":
             return rate
         return rate * 0.5 * (1 + math.cos(math.pi * epoch / settings.epochs))
+
+    def _validation(self) -> tuple[Any, np.ndarray]:
+        """Pictures to choose the best epoch by; if classes count alike, the rarer ones' repeatedly."""
+        x, y = self.data.validation
+        if self.settings.balance == "none":
+            return x, y
+        of_class = [rows for c in range(len(self.data.classes)) if len(rows := np.flatnonzero(y == c))]
+        rows = np.concatenate([np.resize(rows, max(map(len, of_class))) for rows in of_class])
+        return x[rows], y[rows]
 
     def _balance(self) -> dict[str, Any]:
         if self.settings.balance == "none":

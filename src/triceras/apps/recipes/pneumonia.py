@@ -18,7 +18,7 @@ def network(x: Any, settings: Settings, classes: int) -> Any:
     x = layers.MaxPooling2D((2, 2))(x)
     for filters in (32, 64, 128, 128):
         x = layers.Conv2D(filters, (3, 3), padding="same", use_bias=False)(x)
-        x = layers.BatchNormalization(momentum=0.9)(x)
+        x = layers.BatchNormalization(momentum=0.98)(x)
         x = layers.Activation("relu")(x)
         x = layers.MaxPooling2D((2, 2))(x)
     x = layers.Dropout(0.3)(x)
@@ -59,7 +59,7 @@ that TRICERAS_DATA names.""",
     network=network,
     usual={
         "image_size": "128",
-        "epochs": 25,
+        "epochs": 20,
         "batch_size": 32,
         "optimizer": "adam",
         "lr": 0.001,

@@ -13,7 +13,7 @@ import typer
 import triceras as keras
 from triceras.core.errors import ArgumentError, NotFoundError, shown
 
-Images = Any  # uint8 (n, height, width, channels), or an indexed dataset that reads as many from disk
+Images = Any  # uint8 (n, height, width, channels), in memory or in a file
 
 Balance = Literal["none", "sampler", "weights"]
 Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
