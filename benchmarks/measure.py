@@ -14,7 +14,6 @@ import subprocess
 import sys
 import time
 import timeit
-import weakref
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -46,7 +45,10 @@ def timed(action: Action, times: int) -> float:
 
 
 def apart(task: str, *given: str) -> Action:
-    """An action in a process of its own: what one library does to its process is no gain or loss of the other."""
+    """An action in a process of its own, so that what one library does to its process is no gain of the other.
+
+    The process ends with this one, whose pipe it reads.
+    """
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.measure", "serve", task, *given],
         stdin=subprocess.PIPE,
@@ -54,7 +56,6 @@ def apart(task: str, *given: str) -> Action:
         stderr=subprocess.PIPE,
         text=True,
     )
-    weakref.finalize(process, process.kill)
 
     def act(times: int) -> float:
         process.stdin.write(f"{times}\n")
@@ -154,7 +155,7 @@ def fitting(engine: str, name: str, who: str) -> Action:
     model = build(library(who, engine), name)
     x, labels = data(name, workload.batch * workload.steps)
     y = targets(name, labels)
-    return lambda epochs: model.fit(x, y, batch_size=workload.batch, epochs=epochs, verbose=0) and None
+    return lambda epochs: model.fit(x, y, batch_size=workload.batch, epochs=epochs, verbose=0)
 
 
 def prediction(engine: str, name: str, rounds: int, seconds: float) -> dict[str, Any]:

@@ -21,14 +21,16 @@ with warnings.catch_warnings():
         pass
 
 # Where thousands of tiny programs are compiled, compiling them well would take longer than anything else.
-QUICK = {"layers", "losses", "metrics", "models", "ops", "optimizers", "saving"}
+QUICK = {"layers", "metrics", "models", "ops", "optimizers", "saving"}
 QUICK |= {"test_doctests.py", "test_losses.py", "test_random.py"}
 
 
 @pytest.fixture(autouse=True, scope="module")
 def quick_compilation(request: pytest.FixtureRequest) -> Iterator[None]:
     """JAX compiles without most optimizations."""
-    if QUICK.isdisjoint(Path(request.path).parts) or not (jax := sys.modules.get("jax")):
+    if QUICK.isdisjoint(request.path.relative_to(Path(__file__).parent).parts) or not (
+        jax := sys.modules.get("jax")
+    ):
         yield
         return
     jax.config.update("jax_disable_most_optimizations", True)

@@ -1,7 +1,7 @@
 """Triceras: one model, three engines. `import triceras as keras` gives the API you know; names resolve on first use."""
 
 from triceras.core.registry import publish as _publish
-from triceras.version import __version__
+from triceras.version import __version__  # noqa: F401 - public
 
 _publish(
     {

@@ -17,6 +17,7 @@ import pytest
 
 import triceras
 from tests.applications.reference import COMMON, NETWORKS
+from tests.extent import EVERYTHING
 from triceras import applications, layers, saving
 from triceras.applications import imagenet_utils, published
 from triceras.core.errors import ArgumentError, DataUnavailableError, FileFormatError
@@ -25,9 +26,8 @@ from triceras.saving.weights import WeightsMismatchError
 
 HERE = Path(__file__).parent
 ALL = [name for name in dir(applications) if name[0].isupper()]
-SOME = ALL
-if os.environ.get("TRICERAS_TESTS") != "all":  # one of each family
-    SOME = list({getattr(applications, name).__module__: name for name in reversed(ALL)}.values())
+FAMILIES = {getattr(applications, name).__module__: name for name in reversed(ALL)}
+SOME = ALL if EVERYTHING else list(FAMILIES.values())
 BARE = {"weights": None, "include_top": False}
 ENGINES = ["numpy", "torch", "jax", "tensorflow"]
 

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 import triceras.ops  # noqa: F401 - defines all ops
+from tests.extent import EVERYTHING
 from tests.ops.case import Case
 from triceras.core import config, registry, tree
 from triceras.core.dtypes import COMPLEX, FLOATS, INTEGERS, NARROW, is_float_dtype, standardize_dtype
@@ -73,12 +74,12 @@ def rows(keep: Callable[[Case], bool] = lambda case: True) -> Any:
 def rows_on_compilers(keep: Callable[[Case], bool]) -> Any:
     """Parametrize a test over rows and the engines that transform them by code of ours.
 
-    The first two rows of each op, as a program is compiled for each; all with TRICERAS_TESTS=all.
+    Unless everything is tried, the first two rows of each op, as a program is compiled for each.
     """
     seen, some = Counter[str](), []
     for case in filter(keep, CASES):
         seen[case.op] += 1
-        if seen[case.op] <= 2 or os.environ.get("TRICERAS_TESTS") == "all":
+        if EVERYTHING or seen[case.op] <= 2:
             some.append(case)
     kept = [(case, name) for name in COMPILERS for case in some if is_ours(case, name)]
     return pytest.mark.parametrize(
@@ -480,7 +481,8 @@ def test_every_op_has_a_row() -> None:
 
 @pytest.mark.parametrize("name", ENGINES)
 def test_engines_have_all_primitives(name: str) -> None:
-    registry.load("random"), importlib.import_module("triceras.layers")  # define ops too
+    registry.load("random")  # defines ops too
+    importlib.import_module("triceras.layers")
     natives = selection.get(name).natives
     assert [made.name for made in OPS.values() if made.primitive and made.name not in natives] == []
     assert sorted(set(natives) - set(OPS)) == [], "natives of no op"

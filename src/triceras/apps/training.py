@@ -227,13 +227,14 @@ class Training(keras.callbacks.Callback):
         return rate * 0.5 * (1 + math.cos(math.pi * epoch / settings.epochs))
 
     def _validation(self) -> tuple[Any, np.ndarray]:
-        """Pictures to choose the best epoch by; if classes count alike, the rarer ones' repeatedly."""
+        """Pictures to choose the best epoch by: each one, and if classes count alike, the rarer ones' repeatedly."""
         x, y = self.data.validation
         if self.settings.balance == "none":
             return x, y
         of_class = [rows for c in range(len(self.data.classes)) if len(rows := np.flatnonzero(y == c))]
-        rows = np.concatenate([np.resize(rows, max(map(len, of_class))) for rows in of_class])
-        return x[rows], y[rows]
+        most = max(map(len, of_class))
+        chosen = np.concatenate([np.resize(rows, most) for rows in of_class])
+        return x[chosen], y[chosen]
 
     def _balance(self) -> dict[str, Any]:
         if self.settings.balance == "none":

@@ -106,9 +106,8 @@ class Engine(ABC):
     library: str
     differentiates = True
     takes_numbers: Container[str] = ()  # natives that take Python numbers beside tensors, weakly typed
-    modules: tuple[
-        type, ...
-    ] = ()  # the library's own layers, which are wrapped when they become attributes of ours
+    # the library's own layers, which are wrapped when they become attributes of ours
+    modules: tuple[type, ...] = ()
     signals: tuple[type[Exception], ...] = ()  # by which the library says that something can't be captured
     # pairs of sizes tried for unknown dimensions in shape inference; a size may be (that of a first axis, of others)
     probes: tuple[tuple[Any, Any], ...] = ((240, 720),)

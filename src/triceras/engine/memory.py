@@ -19,7 +19,7 @@ from typing import Any
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # malloc.h
 KEPT = 512 << 20  # bytes that may stay at the heap's end; blocks above half of it still come from the system
-ARENAS = 1  # heaps for all threads together, whose number varies: each keeps what it held at most
+ARENAS = 1  # heap for all threads: each of several would keep the most it held, or give it back in every step
 
 _gone = False  # whether something that used memory went since it was last given back
 

@@ -27,9 +27,8 @@ _holders: list[type] = []  # our classes that stand for tensors
 _lock = threading.RLock()
 _default: Engine | None = None
 _active: Local[Engine | None] = Local("engine", None)
-placement: Local[str | None] = Local(
-    "device", None
-)  # the device of the innermost block; None for the engine's default
+# the device of the innermost block; None for the engine's default
+placement: Local[str | None] = Local("device", None)
 
 
 def installed(name: str) -> bool:

@@ -50,20 +50,11 @@ class Pass:
 current_pass: Local[Pass | None] = Local("pass", None)
 
 _UNTRACKED = frozenset(
-    {
-        "_arguments",
-        "_inbound_nodes",
-        "_losses",
-        "_own_variables",
-        "_build_shapes",
-        "optimizer",
-        "_pass",
-        "_known",
-    }
+    ("_arguments", "_inbound_nodes", "_losses", "_own_variables", "_build_shapes")
+    + ("optimizer", "_pass", "_known")
 )
-_PLAIN = frozenset(
-    {type(None), bool, int, float, str}
-)  # what is set most often, and never a part of the layer
+# what is set most often, and never a part of the layer
+_PLAIN = frozenset({type(None), bool, int, float, str})
 _INPUT_ARGUMENTS = ("input_shape", "input_dim", "batch_input_shape")
 _COMMON_ARGUMENTS = frozenset({"name", "trainable", "dtype", "autocast", *_INPUT_ARGUMENTS})
 
@@ -148,9 +139,8 @@ class Layer(Seen, Operation):
     call_info: CallInfo
     supports_masking = False
     runs_on: str | None = None  # the only engine on which the layer can be
-    training: bool | None = (
-        None  # for calls that aren't told; `train()` and `eval()` of PyTorch programs set it
-    )
+    # for calls that aren't told; `train()` and `eval()` of PyTorch programs set it
+    training: bool | None = None
     axis_names: tuple[str, ...] = ()  # words for the input's axes, for messages
     omitted_if_none: tuple[str, ...] = ()  # arguments that the config holds only if they were given
 
@@ -381,9 +371,8 @@ class Layer(Seen, Operation):
         if target is None and device is None:
             raise ArgumentError('Say where to: to("torch"), to("gpu:0") or to("torch", device="gpu:0").')
         engine = self.engine
-        if target is not None and not isinstance(
-            target, (str, Engine)
-        ):  # a dtype or device in the library's own form
+        if target is not None and not isinstance(target, (str, Engine)):
+            # a dtype or device in the library's own form
             return engine.attribute(self, "to")(target)
         if isinstance(target, str) and target.partition(":")[0].lower() in ("cpu", "gpu", "cuda"):
             target, device = None, target

@@ -199,8 +199,13 @@ def _optional(t: KerasTensor) -> bool:
 
 
 def _fitted(model: Model, x: Any, t: KerasTensor, name: str) -> Any:
-    shape = getattr(x, "shape", ())
-    if len(shape) == len(t.shape) and shape[1:] == t.shape[1:] and standardize_dtype(x.dtype) == t.dtype:
+    shape = getattr(x, "shape", None)
+    if (
+        shape is not None
+        and len(shape) == len(t.shape)
+        and shape[1:] == t.shape[1:]
+        and standardize_dtype(x.dtype) == t.dtype
+    ):
         return x  # as nearly all do, at once
     from triceras import ops
 

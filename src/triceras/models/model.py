@@ -85,9 +85,8 @@ class Model(Trainer, Layer):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Model:
         made = memo[id(self)] = object.__new__(type(self))
-        for node in (
-            self._graph.nodes if self._graph else ()
-        ):  # from the inputs on, so that recursion stays flat
+        # from the inputs on, so that recursion stays flat
+        for node in self._graph.nodes if self._graph else ():
             copy.deepcopy(node, memo)
         made.__dict__.update(copy.deepcopy(self.__getstate__(), memo))
         return made

@@ -15,6 +15,5 @@ for family in FAMILIES:
 
 operators.bind(KerasTensor)
 publish({name: ("triceras.ops",) for name in ("ops", "ops.numpy", "ops.nn", "ops.image", "ops.linalg")})
-globals().update(
-    {name: lookup(f"ops.{name}") for name in names("ops")}
-)  # before submodules of the same name, and fast
+# before submodules of the same name, and fast
+globals().update({name: lookup(f"ops.{name}") for name in names("ops")})

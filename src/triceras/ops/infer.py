@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from triceras.core import tree
 from triceras.core.spec import KerasTensor, recording
 from triceras.engine import selection
 from triceras.engine.contract import StateScope, state
+
+
+@contextmanager
+def aside() -> Iterator[None]:
+    """Where nothing is recorded, and what is assigned is forgotten."""
+    with recording(False), state(StateScope((), (), state.get())):
+        yield
 
 
 def infer(
@@ -28,11 +36,7 @@ def infer(
         for i, tensor in zip(places, tensors, strict=True):
             filled[i] = tensor
         a, k = tree.pack_sequence_as((args, kwargs), filled)
-        with (
-            selection.running(engine),
-            recording(False),
-            state(StateScope((), (), state.get())),
-        ):  # nothing is assigned
+        with selection.running(engine), aside():
             return fn(*a, **k)
 
     def probe(sizes: int | tuple[int, int]) -> Any:

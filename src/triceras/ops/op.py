@@ -27,8 +27,8 @@ from triceras.core.registry import export
 from triceras.core.scope import Local, unique_name
 from triceras.core.spec import KerasTensor, recording
 from triceras.engine import selection
-from triceras.engine.contract import Engine, StateScope, state
-from triceras.ops.infer import infer
+from triceras.engine.contract import Engine
+from triceras.ops.infer import aside, infer
 from triceras.ops.operation import Operation, constant, is_symbolic
 
 Tensor = Any
@@ -270,11 +270,7 @@ class Op:
         specs = [_as_spec(v) for v in values]
         if not self.primitive:
             try:
-                with (
-                    recording(False),
-                    in_body(True),
-                    state(StateScope((), (), state.get())),
-                ):  # nothing is assigned
+                with aside(), in_body(True):
                     found = self.body(*self._promoted(specs), **statics)
                 if all(isinstance(x, KerasTensor) for x in tree.flatten(found)):
                     return found

@@ -398,13 +398,8 @@ class Trainer:
             for v in state:  # metrics and optimizers that were made elsewhere come along
                 if id(v) not in own:
                     v.move(self.engine, self.device)
-            why = (
-                ""
-                if old in (None, key)
-                else "another way to run"
-                if old[2] != key[2]
-                else "another set of weights is trained"
-            )
+            why = "another way to run" if old and old[2] != key[2] else "another set of weights is trained"
+            why = "" if old in (None, key) else why
             found = loops[key] = Loop(self.engine, run, state, mode, eager, check, why)
             self._journals.extend(found.journals)
         return found

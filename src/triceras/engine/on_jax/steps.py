@@ -40,10 +40,10 @@ class Compiled:
         self._function, self._call = self._pure, None
 
     def _trace(self, args: Sequence[Any]) -> None:
-        """Trace, and choose how to compile."""
+        """Trace, and choose how to compile; a second jit of the same function finds its trace."""
         donated, values = 0 if self.donate else (), [v.held for v in self.variables]
         call = self._call or jax.jit(self._function, donate_argnums=donated)
-        jaxpr = call.trace(values, *args).jaxpr.jaxpr
+        jaxpr = call.trace(values, *args).jaxpr
         if self._call is None and on_cpu() and _convolves(jaxpr) and threaded():
             call = jax.jit(self._function, donate_argnums=donated, compiler_options=THREADED)
         self._call = call
@@ -172,14 +172,9 @@ class CompiledLoop(Compiled, StepLoop):
 
 def _convolves(jaxpr: Any) -> bool:
     """Whether a program holds a convolution."""
-    for equation in jaxpr.eqns:
-        inner = jax.tree.leaves(list(equation.params.values()), is_leaf=lambda x: hasattr(x, "eqns"))
-        inner = [getattr(x, "jaxpr", x) for x in inner]
-        if equation.primitive.name == "conv_general_dilated" or any(
-            _convolves(x) for x in inner if hasattr(x, "eqns")
-        ):
-            return True
-    return False
+    names = {equation.primitive.name for equation in jaxpr.eqns}
+    inner = jax.tree.leaves([list(e.params.values()) for e in jaxpr.eqns])
+    return "conv_general_dilated" in names or any(_convolves(x) for x in inner if hasattr(x, "eqns"))
 
 
 def _aligned(shape: tuple[int, ...], dtype: Any, to: int = 64) -> np.ndarray:

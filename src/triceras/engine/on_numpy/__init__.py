@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import ml_dtypes
+import ml_dtypes  # noqa: F401 - makes np.dtype("bfloat16") known
 import numpy as np
 
 from triceras.core import tree

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from triceras.engine.on_tensorflow import quiet
+from triceras.engine.on_tensorflow import quiet  # noqa: F401 - imports TensorFlow without its messages
 
 # isort: split
 import tensorflow as tf
@@ -98,9 +98,8 @@ class TensorFlowEngine(Engine):
             values, held = [v.raw for v in variables], [v.held for v in variables]
             scope = StateScope(variables, values, state.get() or StateScope((), ()))
             with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(
-                    [values, held]
-                )  # native code inside reads what variables hold, and not their values
+                # native code inside reads what variables hold, and not their values
+                tape.watch([values, held])
                 with state(scope):
                     result = fn(*args, **kwargs)
                 loss = result[0] if has_aux else result

@@ -444,9 +444,8 @@ def matmul(x1: tf.Tensor, x2: tf.Tensor) -> tf.Tensor:
     rank1, rank2 = x1.shape.rank, x2.shape.rank
     if rank1 == rank2 == 2:
         return gen_math_ops.mat_mul(x1, x2)
-    if (
-        rank1 is not None and rank1 > 2 == rank2 and x1.shape[-1] != 0
-    ):  # one large product, where the batched one makes many small ones
+    # one large product, where the batched one makes many small ones
+    if rank1 is not None and rank1 > 2 == rank2 and x1.shape[-1] != 0:
         *rows, inner = sizes_of(x1)
         flat = gen_math_ops.mat_mul(tf.reshape(x1, (-1, inner)), x2)
         return tf.reshape(flat, (*rows, sizes_of(x2)[1]))

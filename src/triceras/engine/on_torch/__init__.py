@@ -74,9 +74,8 @@ class TorchEngine(Engine):
 
         with torch.no_grad():
             try:
-                with here(
-                    torch.device("meta")
-                ):  # takes a tenth of the time, but knows no other tensors beside its own
+                # takes a tenth of the time, but knows no other tensors beside its own
+                with here(torch.device("meta")):
                     result = run()
             except Exception:
                 with FakeTensorMode(allow_non_fake_inputs=True):

@@ -41,25 +41,14 @@ DIRECT = {
     "index_add", "ones_like", "zeros_like", "clone",
 }  # fmt: skip
 METHODS = {
-    "view": "view",
-    "_unsafe_view": "view",
-    "expand": "expand",
-    "logical_and_": "logical_and_",
+    "view": "view", "_unsafe_view": "view", "expand": "expand", "logical_and_": "logical_and_",
     "new_zeros": "new_zeros",
-}
+}  # fmt: skip
 # calls that depend on the form of their operands only
 FILLED = {
-    "ones_like",
-    "zeros_like",
-    "full_like",
-    "new_zeros",
-    "new_ones",
-    "new_full",
-    "full",
-    "zeros",
-    "ones",
+    "ones_like", "zeros_like", "full_like", "new_zeros", "new_ones", "new_full", "full", "zeros", "ones",
     "scalar_tensor",
-}
+}  # fmt: skip
 MOST_FILLED = 1 << 16  # elements
 
 
@@ -389,20 +378,8 @@ def _sorted(steps: list[list[fx.Node]], order: dict[fx.Node, int]) -> list[list[
 
 
 IN_PLACE = {
-    "add",
-    "sub",
-    "mul",
-    "div",
-    "lerp",
-    "pow",
-    "sqrt",
-    "neg",
-    "exp",
-    "reciprocal",
-    "relu",
-    "sigmoid",
-    "tanh",
-}
+    "add", "sub", "mul", "div", "lerp", "pow", "sqrt", "neg", "exp", "reciprocal", "relu", "sigmoid", "tanh",
+}  # fmt: skip
 
 
 def _in_place(

@@ -127,9 +127,8 @@ def average_pool_general(x: Tensor, pool_size: Sizes, strides: Sizes, padding: s
 def batch_norm(
     x: Tensor, gamma: Tensor | None, beta: Tensor | None, axis: int, epsilon: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    planes = (
-        x.unsqueeze(1) if x.ndim == 3 and axis == 2 else x
-    )  # torch is fast with one or with three dimensions
+    # torch is fast with one or with three dimensions
+    planes = x.unsqueeze(1) if x.ndim == 3 and axis == 2 else x
     place = axis + planes.ndim - x.ndim
     y, mean, deviation = torch.native_batch_norm(
         planes.movedim(place, 1), gamma, beta, None, None, True, 0.0, epsilon
