@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import warnings
@@ -10,8 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.extent import EVERYTHING
+
 os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+if not EVERYTHING:  # XLA's newer way to join loops takes twice as long to compile a tiny program
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -48,3 +53,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return file, -1 if case is None else places.setdefault((item.path, id(case)), len(places))
 
     items.sort(key=place)
+
+
+def pytest_collection_finish() -> None:
+    """What the engines and the tests consist of stays: searching it for garbage again and again takes time."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    gc.unfreeze()

@@ -18,6 +18,7 @@ import pytest
 import triceras as keras
 from triceras.apps import cli, pictures, training
 from triceras.apps.recipes import RECIPES
+from triceras.apps.recipes.recipe import Data
 from triceras.apps.recipes.sources import find_parts, from_files, stratified
 from triceras.apps.reports import Report
 from triceras.apps.runs import FILES, Run, write_json
@@ -246,12 +247,31 @@ def test_folders_with_balance(triceras: Any, balance: str) -> None:
     assert status == 0 and "dark" in output and Path("seen/confusion.png").exists()
 
 
+def test_what_the_best_epoch_is_chosen_by() -> None:
+    """Both classes equally often, as they are and in varied copies, the same ones whenever asked."""
+    recipe, x = RECIPES["pneumonia"], np.random.default_rng(0).integers(0, 256, (4, 16, 16, 1), "uint8")
+    part = x, np.array([0, 1, 1, 1])
+
+    def chosen(**given: Any) -> tuple[np.ndarray, np.ndarray]:
+        data = Data(["NORMAL", "PNEUMONIA"], part, part, part)
+        return training.Training(recipe, recipe.told(given), data, None, training.Stops())._validation()
+
+    images, classes = chosen()
+    assert np.bincount(classes).tolist() == [15, 15] and len(images) == 30
+    assert np.array_equal(images[:6], x[[0, 0, 0, 1, 2, 3]])
+    assert np.isfinite(images).all() and all(
+        np.abs(a - b).max() > 1 for a, b in zip(images[6:12], images[:6])
+    )
+    assert np.array_equal(chosen()[0], images)
+    assert np.array_equal(chosen(augment=False, balance="none")[0], x)
+
+
 def test_two_phases_of_transfer_learning() -> None:
     """The ready-made network stays as it is, then learns; a run that stopped in between goes on with that."""
     cells(Path("cells"), 12)
-    base = keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(32, 32, 3))
+    base = keras.applications.MobileNet(include_top=False, weights=None, input_shape=(32, 32, 3))
     base.save_weights("base.weights.h5")
-    given = {"data": "cells", "model": "MobileNetV2", "weights": "base.weights.h5", "image_size": "32"}
+    given = {"data": "cells", "model": "MobileNet", "weights": "base.weights.h5", "image_size": "32"}
     given |= {"epochs": 2, "freeze": True, "fine_tune": 1, "batch_size": 8}
     training.run(RECIPES["images"], given, Path("out"))
 

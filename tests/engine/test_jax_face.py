@@ -15,6 +15,8 @@ from triceras.core.errors import EngineError, StateError
 jax = pytest.importorskip("jax")
 jnp = jax.numpy
 
+from triceras.engine.on_jax.kernels import THREADED, on_cpu, threaded  # noqa: E402
+
 
 @pytest.fixture(autouse=True)
 def _engine() -> Iterator[None]:
@@ -133,3 +135,23 @@ def test_an_assignment_in_a_transformed_function_is_refused() -> None:
         with pytest.raises(StateError, match="stateless_call"):
             jax.jit(function)(X)
     assert np.isfinite(model(X, training=True)).all()  # nothing of the trace stayed behind
+
+
+@pytest.mark.parametrize(
+    ("layer", "chosen"),
+    [(layers.Conv2D(2, 3), True), (layers.SeparableConv2D(2, 3), True), (layers.Dense(2), False)],
+    ids=["convolution", "inner", "none"],
+)
+def test_steps_with_convolutions_are_compiled_for_all_cores(monkeypatch, layer: Any, chosen: bool) -> None:
+    options = []
+    compile_with = jax.jit
+
+    def jit(*args: Any, compiler_options: Any = None, **kwargs: Any) -> Any:
+        options.append(compiler_options)
+        return compile_with(*args, compiler_options=compiler_options, **kwargs)
+
+    monkeypatch.setattr(jax, "jit", jit)
+    model = keras.Sequential([keras.Input((8, 8, 1)), layer, layers.Flatten(), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(np.ones((4, 8, 8, 1)), np.ones((4, 1)), batch_size=2, verbose=0)
+    assert (THREADED in options) is (chosen and on_cpu() and threaded())

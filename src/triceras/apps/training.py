@@ -229,12 +229,26 @@ class Training(keras.callbacks.Callback):
     def _validation(self) -> tuple[Any, np.ndarray]:
         """Pictures to choose the best epoch by: each one, and if classes count alike, the rarer ones' repeatedly."""
         x, y = self.data.validation
-        if self.settings.balance == "none":
+        if self.settings.balance != "none":
+            of_class = [rows for c in range(len(self.data.classes)) if len(rows := np.flatnonzero(y == c))]
+            most = max(map(len, of_class))
+            chosen = np.concatenate([np.resize(rows, most) for rows in of_class])
+            x, y = x[chosen], y[chosen]
+        if not (self.settings.augment and self.recipe.copies):
             return x, y
-        of_class = [rows for c in range(len(self.data.classes)) if len(rows := np.flatnonzero(y == c))]
-        most = max(map(len, of_class))
-        chosen = np.concatenate([np.resize(rows, most) for rows in of_class])
-        return x[chosen], y[chosen]
+        keras.utils.set_random_seed(self.settings.seed)  # the same copies if the run goes on later
+        copies = [np.asarray(x, "float32"), *(self._varied(x) for _ in range(self.recipe.copies))]
+        return np.concatenate(copies), np.concatenate([y] * len(copies))
+
+    def _varied(self, images: Any) -> np.ndarray:
+        """The pictures, varied as those of the training are."""
+        layers, found = self.recipe.augmentation(), []
+        for start in range(0, len(images), 128):
+            part = np.asarray(images[start : start + 128], "float32") / 255
+            for layer in layers:
+                part = layer(part, training=True)
+            found.append(255 * keras.ops.convert_to_numpy(part))
+        return np.concatenate(found)
 
     def _balance(self) -> dict[str, Any]:
         if self.settings.balance == "none":
@@ -333,7 +347,12 @@ class Training(keras.callbacks.Callback):
         how += f", batches of {settings.batch_size}, on {self.network.engine}"
         how += "" if settings.precision == "float32" else f" in {settings.precision}"
         how += ", varied pictures" if settings.augment else ""
-        how += "" if settings.balance == "none" else f", classes balanced by {settings.balance}"
+        how += " (in validation too)" if settings.augment and self.recipe.copies else ""
+        how += (
+            ""
+            if settings.balance == "none"
+            else f", classes balanced by {settings.balance} (in validation too)"
+        )
         show(f"[bold]Training[/] for {counted(settings.epochs, 'epoch')}: {how}")
         show(f"[bold]Results[/] go to {self.run.folder}\n")
         if resumed:

@@ -29,14 +29,21 @@ def network(x: Any, settings: Settings, classes: int) -> Any:
 
 
 def varied() -> Sequence[Any]:
-    """As patients stand and machines differ: mirrored, turned, moved, scaled, with more or less contrast."""
+    """As patients stand and machines differ: turned, moved, stretched, in other contrasts, exposures, sharpness.
+
+    Sharpness and proportions above all: in these pictures they tell where one was taken, and so its class.
+    """
     layers = keras.layers
+    seen = {"value_range": (0, 1)}
     return (
         layers.RandomFlip("horizontal"),
-        layers.RandomRotation(0.05, fill_mode="constant"),
-        layers.RandomTranslation(0.1, 0.1, fill_mode="constant"),
-        layers.RandomZoom(0.15, fill_mode="constant"),
-        layers.RandomContrast(0.3, value_range=(0, 1)),
+        layers.RandomRotation(0.08, fill_mode="reflect"),
+        layers.RandomTranslation(0.1, 0.1, fill_mode="reflect"),
+        layers.RandomZoom(0.25, 0.25, fill_mode="reflect"),
+        layers.RandomContrast(0.4, **seen),
+        layers.RandomBrightness(0.25, **seen),
+        layers.RandomSharpness(1.0, **seen),
+        layers.RandomGaussianBlur(0.5, 5, (0.1, 1.5), **seen),
     )
 
 
@@ -59,7 +66,7 @@ that TRICERAS_DATA names.""",
     network=network,
     usual={
         "image_size": "128",
-        "epochs": 20,
+        "epochs": 30,
         "batch_size": 32,
         "optimizer": "adam",
         "lr": 0.001,
@@ -67,4 +74,5 @@ that TRICERAS_DATA names.""",
         "balance": "sampler",
     },
     augmentation=varied,
+    copies=4,
 )

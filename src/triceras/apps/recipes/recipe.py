@@ -140,6 +140,8 @@ class Recipe:
         options: those of `OF_SOME` that it has.
         tasks: labels of all outputs from those of the classes, for several tasks.
         scale: whether pictures come to the network from 0 to 1; else as they are, from 0 to 255.
+        copies: how many varied copies of each validation picture help to choose the best epoch, where pictures
+            to come will differ from those at hand.
     """
 
     name: str
@@ -152,6 +154,7 @@ class Recipe:
     options: Sequence[str] = ()
     tasks: Callable[[np.ndarray, Settings], Any] = lambda labels, settings: labels
     scale: bool = True
+    copies: int = 0
 
     @property
     def settings(self) -> Settings:
