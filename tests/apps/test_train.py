@@ -320,7 +320,10 @@ def test_mixed_precision_is_left_as_it_was(npz: str) -> None:
         (["mnist-mlp", "--out", "list.csv"], "Error: --out: the folder 'list.csv' can't be made"),
         (["mnist-mlp", "--resume"], "Error: --resume: there is no run of mnist-mlp in 'runs'."),
         (["mnist-mlp", "--resume", "--out", "full"], "Error: --resume: the folder 'full' holds no run"),
-        (["images", "--data", "two", "--model", "big"], "Error: --model must be small, vgg16"),
+        (
+            ["images", "--data", "two", "--model", "big"],
+            "Error: --model must be small or a network of applications, such as ",
+        ),
         (
             ["images", "--data", "two", "--fine-tune", "3"],
             "Error: --fine-tune is for networks that were frozen",

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
+from functools import cache
+from types import ModuleType
 from typing import Any
 
 import triceras as keras
@@ -10,27 +13,32 @@ from triceras.apps.recipes.recipe import Recipe, Settings, answer
 from triceras.apps.recipes.sources import folders
 from triceras.core.errors import ArgumentError
 
-READY_MADE = {  # by the names of `applications`: its class, and the module of its preprocessing
-    "vgg16": ("VGG16", "vgg16"),
-    "resnet50": ("ResNet50", "resnet50"),
-    "resnet50v2": ("ResNet50V2", "resnet_v2"),
-    "inceptionv3": ("InceptionV3", "inception_v3"),
-    "mobilenetv2": ("MobileNetV2", "mobilenet_v2"),
-    "densenet121": ("DenseNet121", "densenet"),
-    "efficientnetb0": ("EfficientNetB0", "efficientnet"),
-}
 BASE = "base"  # the name of the ready-made network in ours
+
+
+@cache
+def ready_made() -> dict[str, ModuleType]:
+    """Names of the networks of `applications`, and the module that holds each one and its preprocessing."""
+    modules = [getattr(keras.applications, name) for name in dir(keras.applications) if name.islower()]
+    return {
+        name: module
+        for module in modules
+        if hasattr(module, "preprocess_input")
+        for name in dir(module)
+        if name[0].isupper()
+    }
 
 
 def network(x: Any, settings: Settings, classes: int) -> Any:
     layers = keras.layers
-    name = settings.model.lower().replace("_", "").replace("-", "")
-    if name == "small":
-        x = small(layers.Rescaling(1 / 255)(x))
-    elif name in READY_MADE:
-        x = ready_made(x, name, settings)
-    else:
-        raise ArgumentError(f"--model must be small, {', '.join(READY_MADE)}. Received: {settings.model!r}")
+    name = _plain(settings.model)
+    names = {"small": "small"} | {_plain(name): name for name in ready_made()}
+    if name not in names:
+        near = ", ".join(names[n] for n in get_close_matches(name, names, 3, 0.5)) or "ResNet50, MobileNetV2"
+        raise ArgumentError(
+            f"--model must be small or a network of applications, such as {near}. Received: {settings.model!r}"
+        )
+    x = small(layers.Rescaling(1 / 255)(x)) if name == "small" else features(x, names[name], settings)
     x = layers.Dropout(0.3)(x)
     return answer(x, classes)
 
@@ -46,19 +54,22 @@ def small(x: Any) -> Any:
     return layers.GlobalAveragePooling2D()(x)
 
 
-def ready_made(x: Any, name: str, settings: Settings) -> Any:
-    """Features of a network from `applications`, with the weights of a file if one is named."""
-    function, module = READY_MADE[name]
+def features(x: Any, name: str, settings: Settings) -> Any:
+    """What a network of `applications` finds, with the weights of a file if one is named."""
     if settings.freeze and not settings.weights:
         raise ArgumentError(
             "--freeze would keep random numbers as they are: name a file with trained ones, --weights FILE."
         )
-    base = getattr(keras.applications, function)(
+    module = ready_made()[name]
+    base = getattr(module, name)(
         include_top=False, weights=settings.weights, input_shape=x.shape[1:], pooling="avg", name=BASE
     )
     base.trainable = not settings.freeze
-    preprocess = getattr(keras.applications, module).preprocess_input
-    return base(preprocess(x))
+    return base(module.preprocess_input(x))
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "").replace("-", "")
 
 
 def varied() -> Sequence[Any]:
@@ -70,13 +81,14 @@ def varied() -> Sequence[Any]:
 RECIPE = Recipe(
     name="images",
     summary="Any pictures in folders; also with ready-made networks.",
-    about=f"""\
+    about="""\
 --data is a folder with a folder of pictures for each class, which may hold further folders; or with such
 folders inside of train, val and test; or a CSV file with the columns file and label (and maybe split).
 Parts that are missing are cut off from the training. Pictures that can't be read are named and left out.
 
---model is small, a network of four convolutions, or one of {", ".join(READY_MADE)}. For transfer learning
-give a file with trained weights (without the top, as published for Keras), and train in two phases:
+--model is small, a network of four convolutions, or any one of triceras.applications: VGG16, ResNet50,
+MobileNetV2, EfficientNetB0 and so on. For transfer learning give a file with trained weights (without the
+top, as published for Keras), and train in two phases:
 --weights FILE --freeze --epochs 15 --fine-tune 5 trains the new top for ten epochs and everything for
 five.""",
     load=folders("images", channels=3),

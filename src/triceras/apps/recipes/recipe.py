@@ -67,7 +67,7 @@ class Settings:
         bool, _option("Network", "Learn a second task with it: whether the digit is even or odd.")
     ] = False
     model: Annotated[
-        str, _option("Network", "small, or a ready-made network: see the list below.", "NAME")
+        str, _option("Network", "small, or a network of applications, such as ResNet50.", "NAME")
     ] = "small"
     weights: Annotated[
         str | None, _option("Network", "Weights file of the ready-made network, without its top.", "FILE")

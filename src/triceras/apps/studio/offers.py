@@ -6,12 +6,12 @@ from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
 from triceras.apps.recipes import RECIPES
-from triceras.apps.recipes.images import READY_MADE
+from triceras.apps.recipes.images import ready_made
 from triceras.apps.recipes.recipe import HINTS, Recipe
 from triceras.apps.studio.guard import RequestError
 
 MAIN = ("data", "epochs", "model", "augment", "multi_task")  # others are shown on demand
-CHOICES = {"model": ("small", *READY_MADE)}
+CHOICES = {"model": ("small", *sorted(ready_made()))}
 KINDS = {int: "int", float: "float", bool: "flag", str: "text"}
 
 
