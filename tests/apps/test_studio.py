@@ -583,7 +583,7 @@ def test_recipes(client: TestClient) -> None:
         and options["lr"]["kind"] == "float"
     )
     assert options["augment"]["kind"] == "flag" and "sampler" in options["balance"]["choices"]
-    assert "resnet50" in options["model"]["choices"]
+    assert options["model"]["choices"][0] == "small" and "ResNet50" in options["model"]["choices"]
 
 
 def test_browsing_folders(client: TestClient, runs: Path) -> None:

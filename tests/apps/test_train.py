@@ -18,6 +18,7 @@ import pytest
 import triceras as keras
 from triceras.apps import cli, pictures, training
 from triceras.apps.recipes import RECIPES
+from triceras.apps.recipes.images import ready_made
 from triceras.apps.recipes.recipe import Data
 from triceras.apps.recipes.sources import find_parts, from_files, stratified
 from triceras.apps.reports import Report
@@ -264,6 +265,13 @@ def test_what_the_best_epoch_is_chosen_by() -> None:
     )
     assert np.array_equal(chosen()[0], images)
     assert np.array_equal(chosen(augment=False, balance="none")[0], x)
+
+
+def test_every_ready_made_network_has_its_own_preprocessing() -> None:
+    found = ready_made()
+    assert set(found) == {name for name in dir(keras.applications) if name[0].isupper()} and len(found) == 40
+    pixels = np.full((1, 2, 2, 3), 255, "uint8")
+    assert found["ResNet50V2"](pixels).max() == 1 and found["ResNet50"](pixels).max() > 100
 
 
 def test_two_phases_of_transfer_learning() -> None:

@@ -2,43 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from functools import cache
-from types import ModuleType
 from typing import Any
 
 import triceras as keras
 from triceras.apps.recipes.recipe import Recipe, Settings, answer
 from triceras.apps.recipes.sources import folders
 from triceras.core.errors import ArgumentError
+from triceras.core.registry import lookup, names
 
 BASE = "base"  # the name of the ready-made network in ours
 
 
 @cache
-def ready_made() -> dict[str, ModuleType]:
-    """Names of the networks of `applications`, and the module that holds each one and its preprocessing."""
-    modules = [getattr(keras.applications, name) for name in dir(keras.applications) if name.islower()]
-    return {
-        name: module
-        for module in modules
-        if hasattr(module, "preprocess_input")
-        for name in dir(module)
-        if name[0].isupper()
-    }
+def ready_made() -> dict[str, Callable[[Any], Any]]:
+    """Names of the networks of `applications`, and each one's own preprocessing."""
+    places = keras.applications
+    networks = {name: getattr(places, name) for name in dir(places) if name[0].isupper()}
+    found = {name: sys.modules[build.__module__].preprocess_input for name, build in networks.items()}
+    for module in filter(
+        str.islower, dir(places)
+    ):  # where one file holds two families, these tell them apart
+        if preprocess := lookup(f"applications.{module}.preprocess_input"):
+            found |= {name: preprocess for name in names(f"applications.{module}") if name in networks}
+    return found
 
 
 def network(x: Any, settings: Settings, classes: int) -> Any:
     layers = keras.layers
     name = _plain(settings.model)
-    names = {"small": "small"} | {_plain(name): name for name in ready_made()}
-    if name not in names:
-        near = ", ".join(names[n] for n in get_close_matches(name, names, 3, 0.5)) or "ResNet50, MobileNetV2"
+    known = {"small": "small"} | {_plain(name): name for name in ready_made()}
+    if name not in known:
+        near = ", ".join(known[n] for n in get_close_matches(name, known, 3, 0.5)) or "ResNet50, MobileNetV2"
         raise ArgumentError(
             f"--model must be small or a network of applications, such as {near}. Received: {settings.model!r}"
         )
-    x = small(layers.Rescaling(1 / 255)(x)) if name == "small" else features(x, names[name], settings)
+    x = small(layers.Rescaling(1 / 255)(x)) if name == "small" else features(x, known[name], settings)
     x = layers.Dropout(0.3)(x)
     return answer(x, classes)
 
@@ -60,12 +62,11 @@ def features(x: Any, name: str, settings: Settings) -> Any:
         raise ArgumentError(
             "--freeze would keep random numbers as they are: name a file with trained ones, --weights FILE."
         )
-    module = ready_made()[name]
-    base = getattr(module, name)(
+    base = getattr(keras.applications, name)(
         include_top=False, weights=settings.weights, input_shape=x.shape[1:], pooling="avg", name=BASE
     )
     base.trainable = not settings.freeze
-    return base(module.preprocess_input(x))
+    return base(ready_made()[name](x))
 
 
 def _plain(name: str) -> str:
