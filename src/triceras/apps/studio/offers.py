@@ -11,7 +11,6 @@ from triceras.apps.recipes.recipe import HINTS, Recipe
 from triceras.apps.studio.guard import RequestError
 
 MAIN = ("data", "epochs", "model", "augment", "multi_task")  # others are shown on demand
-CHOICES = {"model": ("small", *sorted(ready_made()))}
 KINDS = {int: "int", float: "float", bool: "flag", str: "text"}
 
 
@@ -49,7 +48,7 @@ def kind_of(name: str) -> tuple[type, tuple[str, ...]]:
     if get_origin(kind) is Literal:
         return str, get_args(kind)
     kind = next((k for k in get_args(kind) if k is not NoneType), kind)
-    return kind, CHOICES.get(name, ())
+    return kind, ("small", *sorted(ready_made())) if name == "model" else ()
 
 
 def arguments(recipe: str, options: dict[str, Any]) -> list[str]:
