@@ -24,6 +24,7 @@ from benchmarks.workloads import WORKLOADS, build, data, targets, weights
 
 Action = Callable[[int], Any]  # does something that many times; may return the seconds of all
 PREDICTED = 12_800
+ENVIRONMENT = dict(os.environ)  # before a library changed it
 CLOCK = time.process_time if os.environ.get("BENCHMARK_CLOCK") == "cpu" else time.perf_counter
 
 
@@ -55,6 +56,7 @@ def apart(task: str, *given: str) -> Action:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        env=ENVIRONMENT,
     )
 
     def act(times: int) -> float:
@@ -132,6 +134,9 @@ def race(makes: dict[str, Callable[[], Action]], rounds: int, seconds: float) ->
 
 def training(engine: str, name: str, rounds: int, seconds: float) -> dict[str, Any]:
     """Seconds a training step through `fit`, and through a hand-written loop."""
+    library(
+        "triceras", engine
+    )  # first, so that it sets the engine's library up for the hand-written loop, too
     handwritten = importlib.import_module(f"benchmarks.handwritten_{engine}")
     workload = WORKLOADS[name]
     x, labels = data(name, workload.batch * workload.steps)

@@ -81,14 +81,16 @@ def _visit(
             stack.extend((t, False) for t in reversed(node.inputs))
 
 
+Picker = Callable[[list[Any]], tuple[tuple[Any, ...], dict[str, Any]]]
+
+
 class Plan:
     """A graph as a flat list of calls over numbered slots."""
 
     def __init__(self, inputs: Sequence[KerasTensor], outputs: Any, nodes: Sequence[Node]) -> None:
         slots: dict[int, int] = {id(t): i for i, t in enumerate(inputs)}
-        self.steps: list[
-            tuple[Operation, Callable[[list[Any]], tuple[tuple[Any, ...], dict[str, Any]]], int, int]
-        ] = []
+        # operation, slot of its only argument or a function that picks several, first slot and number of its results
+        self.steps: list[tuple[Operation, int | Picker, int, int]] = []
         for node in nodes:
             arguments = _arguments(node, slots)
             first = len(slots)
@@ -107,8 +109,12 @@ class Plan:
         """The outputs for these inputs; `call` may replace operations."""
         slots = [*values, *(None,) * (self.size - len(values))]
         for operation, arguments, first, count in self.steps:
-            args, kwargs = arguments(slots)
-            result = (operation if call is None else call(operation))(*args, **kwargs)
+            run = operation if call is None else call(operation)
+            if arguments.__class__ is int:
+                result = run(slots[arguments])
+            else:
+                args, kwargs = arguments(slots)
+                result = run(*args, **kwargs)
             if count == 1 and not isinstance(result, (list, tuple, dict)):
                 slots[first] = result
             else:
@@ -123,18 +129,11 @@ class _Constant:
         self.value = value
 
 
-def _arguments(
-    node: Node, slots: dict[int, int]
-) -> Callable[[list[Any]], tuple[tuple[Any, ...], dict[str, Any]]]:
-    """A function that picks a node's arguments out of the slots."""
+def _arguments(node: Node, slots: dict[int, int]) -> int | Picker:
+    """The slot of a node's only argument, or a function that picks its arguments out of the slots."""
     args, kwargs = node.args, node.kwargs
-    if (
-        len(args) == 1
-        and isinstance(args[0], KerasTensor)
-        and not any(isinstance(x, KerasTensor) for x in tree.flatten(kwargs))
-    ):
-        slot = slots[id(args[0])]
-        return lambda values: ((values[slot],), kwargs)
+    if len(args) == 1 and isinstance(args[0], KerasTensor) and not kwargs:
+        return slots[id(args[0])]
     leaves = tree.flatten((args, kwargs))
     places = [(i, slots[id(leaf)]) for i, leaf in enumerate(leaves) if isinstance(leaf, KerasTensor)]
 

@@ -155,3 +155,12 @@ def test_steps_with_convolutions_are_compiled_for_all_cores(monkeypatch, layer: 
     model.compile("sgd", "mse")
     model.fit(np.ones((4, 8, 8, 1)), np.ones((4, 1)), batch_size=2, verbose=0)
     assert (THREADED in options) is (chosen and on_cpu() and threaded())
+
+
+def test_natives_that_are_programs_outside_leave_none_in_compiled_functions() -> None:
+    dense, x = layers.Dense(3, activation="relu"), jnp.asarray(X)
+    dense.build(X.shape)
+    kernel, bias = dense.kernel.numpy(), dense.bias.numpy()
+    assert np.allclose(dense(x), np.maximum(X @ kernel + bias, 0), atol=1e-6)
+    inside = {e.primitive.name for e in jax.make_jaxpr(dense)(x).eqns}
+    assert {"dot_general", "add", "custom_jvp_call"} <= inside and not {"jit", "pjit"} & inside

@@ -60,7 +60,7 @@ _COMMON_ARGUMENTS = frozenset({"name", "trainable", "dtype", "autocast", *_INPUT
 
 
 class Known:
-    """Calls inside other calls that need no preparation: a tensor of a kind seen before, in a layer that is settled."""
+    """Calls that need no preparation: a tensor of a kind seen before, in a layer that is settled."""
 
     __slots__ = ("autocast", "kinds", "trains")
 
@@ -613,13 +613,22 @@ class Layer(Seen, Operation):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Compute on tensors, or grow the graph on symbolic tensors; builds the layer first if needed."""
-        if len(args) == 1 and not kwargs and not attached_masks:
-            own, outer, x = self.__dict__, current_pass.get(), args[0]
-            known = own.get("_known")
-            if known is not None and outer is not None and known.covers(x):
+        own = self.__dict__
+        known = own.get("_known")
+        if (
+            known is not None
+            and len(args) == 1
+            and not kwargs
+            and not attached_masks
+            and known.covers(args[0])
+        ):
+            outer = current_pass.get()
+            if outer is not None:
                 own["_pass"] = outer.outermost
-                return self.call(x, training=outer.training) if known.trains else self.call(x)
-        if "built" not in self.__dict__:
+                return self.call(args[0], training=outer.training) if known.trains else self.call(args[0])
+            if selection.chosen() is self.engine and self.device in (None, selection.placement.get()):
+                return self._call_outermost(args)
+        if "built" not in own:
             raise StateError(
                 f"{type(self).__name__}.__init__() doesn't call super().__init__(); add that call first."
             )
@@ -652,17 +661,11 @@ class Layer(Seen, Operation):
         masks = self._fill_masks(args, kwargs) if attached_masks else None
         symbolic = is_symbolic(args) or (bool(named) and any_symbolic(kwargs))
         with self._entered(outer, training):
-            try:
-                outputs = (
-                    self.compute_output_spec(*args, **kwargs) if symbolic else self.call(*args, **kwargs)
-                )
-            except TypeError as error:
-                self._explain_mixture(error)
-                raise
+            outputs = (
+                self.compute_output_spec(*args, **kwargs) if symbolic else self._computed(args, kwargs, outer)
+            )
             if not (self.built and self._called):
                 self.built = self._called = True
-            if outer is None and (selection.engine_of(type(outputs)) or self.engine) is not self.engine:
-                raise self._mixture([str(selection.engine_of(type(outputs)))])
             if self.activity_regularizer is not None:
                 self._add_activity_loss(outputs)
         if masks is not None or type(self).compute_mask is not Layer.compute_mask:
@@ -673,8 +676,25 @@ class Layer(Seen, Operation):
                 {k: v for k, v in kwargs.items() if k in named or k not in ("training", "mask")},
                 outputs,
             )
-        elif not symbolic and masks is None and len(args) == 1 and outer is not None:
+        elif not symbolic and masks is None and len(args) == 1:
             self._remember(args[0])
+        return outputs
+
+    def _call_outermost(self, args: tuple[Any, ...]) -> Any:
+        """A call on a tensor of a known kind, from outside of all layers."""
+        with current_pass(Pass(None)) as here:
+            self.__dict__["_pass"] = here
+            return self._computed(args, {}, None)
+
+    def _computed(self, args: tuple[Any, ...], kwargs: dict[str, Any], outer: Pass | None) -> Any:
+        """What `call` returns, which must be of this layer's engine."""
+        try:
+            outputs = self.call(*args, **kwargs)
+        except TypeError as error:
+            self._explain_mixture(error)
+            raise
+        if outer is None and (selection.engine_of(type(outputs)) or self.engine) is not self.engine:
+            raise self._mixture([str(selection.engine_of(type(outputs)))])
         return outputs
 
     def _explain_mixture(self, error: TypeError) -> None:
@@ -694,7 +714,7 @@ class Layer(Seen, Operation):
         )
 
     def _remember(self, x: Any) -> None:
-        """Know an inner call's argument again: the next one like it goes straight to `call`."""
+        """Know a call's argument again: the next one like it goes straight to `call`."""
         known = self.__dict__.get("_known")
         if known is None:
             plain = self.activity_regularizer is None and type(self).compute_mask is Layer.compute_mask

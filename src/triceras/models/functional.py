@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from triceras.core import tree
-from triceras.core.dtypes import standardize_dtype
-from triceras.core.errors import ArgumentError, FileFormatError, ShapeError
+from triceras.core.errors import FileFormatError
 from triceras.core.registry import export
 from triceras.core.spec import KerasTensor
 from triceras.layers.base import Layer
@@ -169,64 +168,6 @@ def _histories(value: Any) -> list[Any]:
             return [value["config"]["keras_history"]]
         return [h for v in value.values() for h in _histories(v)]
     return [h for v in value for h in _histories(v)] if isinstance(value, (list, tuple)) else []
-
-
-def match_inputs(model: Model, inputs: Any) -> list[Any]:
-    """A call's inputs in the order of the graph's, checked and cast: by name for dicts, else by position."""
-    graph = model._graph
-    wanted, expected = graph.inputs, graph._inputs_struct
-    names = [t.history[0].operation.name if t.history else t.name for t in wanted]
-    if isinstance(inputs, dict) and isinstance(expected, dict):
-        missing = [k for k in expected if k not in inputs]
-        values = None if missing else tree.flatten({k: inputs[k] for k in expected})
-    elif isinstance(inputs, dict):
-        missing = [n for n in names if n not in inputs and not _optional(wanted[names.index(n)])]
-        values = None if missing else [inputs.get(n) for n in names]
-    else:
-        missing = []
-        values = tree.flatten(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
-    if missing:
-        raise ArgumentError(f"Model {model.name!r} lacks the inputs {missing}. Received: {sorted(inputs)}")
-    if len(values) != len(wanted):
-        raise ArgumentError(
-            f"Model {model.name!r} expects {len(wanted)} input(s) {names}. Received {len(values)}."
-        )
-    return [_fitted(model, x, t, n) for x, t, n in zip(values, wanted, names, strict=True)]
-
-
-def _optional(t: KerasTensor) -> bool:
-    return bool(t.history and getattr(t.history[0].operation, "optional", False))
-
-
-def _fitted(model: Model, x: Any, t: KerasTensor, name: str) -> Any:
-    shape = getattr(x, "shape", None)
-    if (
-        shape is not None
-        and len(shape) == len(t.shape)
-        and shape[1:] == t.shape[1:]
-        and standardize_dtype(x.dtype) == t.dtype
-    ):
-        return x  # as nearly all do, at once
-    from triceras import ops
-
-    if x is None:
-        if _optional(t):
-            return None
-        raise ArgumentError(f"Model {model.name!r}: the input {name!r} is None.")
-    if not hasattr(x, "shape"):
-        x = ops.convert_to_tensor(x)
-    shape, wanted = tuple(x.shape), t.shape
-    if len(shape) == len(wanted) + 1 and shape[-1] == 1:
-        x = ops.squeeze(x, axis=-1)
-    elif len(shape) == len(wanted) - 1 and wanted[-1] == 1:
-        x = ops.expand_dims(x, axis=-1)
-    shape = tuple(x.shape)
-    pairs = zip(shape[1:], wanted[1:], strict=False)  # any size of batch will do
-    if len(shape) != len(wanted) or any(w is not None and s not in (w, None) for s, w in pairs):
-        raise ShapeError(
-            f"Model {model.name!r} expected the input {name!r} with shape {wanted}. Received shape {shape}."
-        )
-    return x if standardize_dtype(x.dtype) == t.dtype else ops.cast(x, t.dtype)
 
 
 def clone_graph(

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from triceras.core import tree
 from triceras.core.errors import ArgumentError, ArgumentTypeError, NotFoundError, StateError
+from triceras.core.masks import set_mask
 from triceras.core.registry import export
 from triceras.core.spec import KerasTensor
 from triceras.graph import Function
 from triceras.layers.base import Layer
 from triceras.layers.input_layer import InputLayer
+from triceras.models.matching import match_inputs
 from triceras.models.report import Report
 from triceras.training.trainer import Trainer
 
@@ -179,12 +181,8 @@ class Model(Trainer, Layer):
                 f"{type(self).__name__} defines no call(self, inputs). Define it, or make the model with "
                 "Model(inputs=..., outputs=...)."
             )
-        from triceras.models.functional import match_inputs
-
         values = match_inputs(self, inputs)
         if mask is not None:
-            from triceras.core.masks import set_mask
-
             for x, m in zip(values, tree.flatten(mask), strict=False):
                 set_mask(x, m)
         return self._graph.plan.run(values)

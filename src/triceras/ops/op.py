@@ -158,12 +158,14 @@ class Op:
         engine = next(filter(None, (selection.engine_of(type(v)) for v in values)), None)
         names = list(self.tensors)
         unwrapped = [f"{n}.__triceras_tensor__()" if i in held else n for i, n in enumerate(names)]
-        lines = [f"def unwrap({', '.join(names)}, **statics):"]
+        rest = ["**statics"] if self.statics else []
+        given = ", ".join([*unwrapped, *rest])
+        lines = [f"def unwrap({', '.join([*names, *rest])}):"]
         alike = engine is not None and all(getattr(values[i], "engine", None) is engine for i in held)
         if run is not None and alike:
             same = " and ".join(f"{names[i]}.engine is _engine" for i in held)
-            lines += [f"    if {same}:", f"        return _run({', '.join(unwrapped)}, **statics)"]
-        lines.append(f"    return _call({', '.join(unwrapped)}, **statics)")
+            lines += [f"    if {same}:", f"        return _run({given})"]
+        lines.append(f"    return _call({given})")
         scope = {"_engine": engine, "_run": run, "_call": self.call}
         exec(compile("\n".join(lines), f"<variables of {self.name}>", "exec"), scope)  # our own text only
         return scope["unwrap"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -153,6 +154,11 @@ def matmul(x1: jax.Array, x2: jax.Array) -> jax.Array:
     return jnp.matmul(x1, x2)
 
 
+@partial(jax.jit, inline=True)  # one call to XLA instead of two, outside of programs
+def affine(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
+    return matmul(x, kernel) + bias
+
+
 def tensordot(x1: jax.Array, x2: jax.Array, axes: Any) -> jax.Array:
     if not isinstance(axes, int) or axes < 1 or x1.shape[-axes:] != x2.shape[:axes]:
         return jnp.tensordot(x1, x2, axes)
@@ -233,7 +239,7 @@ NATIVES: dict[str, Callable[..., Any]] = {
         f.__name__: f
         for f in (
             cast, full, reshape, transpose, broadcast_to, tile, pad, view, get_item, where, nonzero, unique,
-            slice_update, scatter_update, argsort, matmul, tensordot, einsum, det, slogdet,
+            slice_update, scatter_update, argsort, matmul, affine, tensordot, einsum, det, slogdet,
         )
     },
     **{f.__name__: in_single(f) for f in (inv, pinv, cholesky, svd, eig, eigh, lu_factor)},

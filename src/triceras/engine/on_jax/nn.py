@@ -24,7 +24,9 @@ def flash(
 
 
 NATIVES: dict[str, Callable[..., Any]] = {
-    "relu": jax.nn.relu,
+    "relu": jax.jit(
+        jax.nn.relu, inline=True
+    ),  # called outside of programs, its derivative rule takes longest
     "sigmoid": jax.nn.sigmoid,
     "softmax": _over_axes(jax.nn.softmax),
     "log_softmax": _over_axes(jax.nn.log_softmax),

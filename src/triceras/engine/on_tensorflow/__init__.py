@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from triceras.engine.on_tensorflow import quiet  # noqa: F401 - imports TensorFlow without its messages
+from triceras.engine.on_tensorflow import loading  # noqa: F401 - sets TensorFlow up and imports it
 
 # isort: split
 import tensorflow as tf
