@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.extent import EVERYTHING
+from triceras.engine.captured import patience
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -41,6 +42,13 @@ def quick_compilation(request: pytest.FixtureRequest) -> Iterator[None]:
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture(autouse=True)
+def compiled_at_once() -> Iterator[None]:
+    """Tests train for a few steps only, and are about compiled ones unless they say otherwise."""
+    with patience(False):
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

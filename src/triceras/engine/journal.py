@@ -15,8 +15,9 @@ class Event:
     """One thing that happened to a compiled function.
 
     Args:
-        kind: "capture", "eager" (ran as plain Python), "kernel" (a slow one was chosen), "sync" (the host waited),
-            "renewal" (a new function took the place of an older one) or "choice" (of an engine, by measuring).
+        kind: "capture", "plain" (began as plain Python), "eager" (ran so for good), "kernel" (a slow one was
+            chosen), "sync" (the host waited), "renewal" (a new function took the place of an older one) or
+            "choice" (of an engine, by measuring).
         cause: why.
         seconds: what it took.
     """

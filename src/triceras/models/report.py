@@ -11,6 +11,7 @@ from triceras.models.tables import rendered
 WORDS = {
     "capture": "captured",
     "renewal": "made anew",
+    "plain": "began as plain Python",
     "eager": "ran as plain Python",
     "kernel": "slow kernel",
     "sync": "host waited",
@@ -25,9 +26,10 @@ class ReportEvent:
     Args:
         step: which one: "train", "test" or "predict", a step alone or many in one dispatch.
         engine: where it ran.
-        kind: "capture" (compiled, first or again), "eager" (ran as plain Python), "kernel" (a slow one was
-            chosen), "sync" (the host waited for a value), "renewal" (something else is trained now) or "choice"
-            (`fit(engine="auto")` measured the engines).
+        kind: "capture" (compiled, first or again), "plain" (began as plain Python, for compiling takes long),
+            "eager" (ran so, for it can't be compiled), "kernel" (a slow one was chosen), "sync" (the host waited
+            for a value), "renewal" (something else is trained now) or "choice" (`fit(engine="auto")` measured
+            the engines).
         cause: why.
         count: how often.
         seconds: what it took the first time.

@@ -10,6 +10,7 @@ from typing import Any
 from triceras import random
 from triceras.core import tree
 from triceras.engine import selection
+from triceras.engine.captured import patience
 from triceras.engine.journal import Journal
 from triceras.moving import Move
 from triceras.training.callbacks import Callback, CallbackList
@@ -71,7 +72,8 @@ def choose(model: Any, feed: Feed, epoch: int, listening: bool, verbose: bool) -
             moves[name] = move = Move(selection.get(name), copy=True)
             try:
                 move.visit(model)
-                seconds[name] = _seconds_a_step(model, feed, first, listening)
+                with patience(False):
+                    seconds[name] = _seconds_a_step(model, feed, first, listening)
             except Exception as error:
                 failed[name] = error
             move.swap()

@@ -52,7 +52,9 @@ class Loop:
     ) -> None:
         self.engine, self.mode, self.eager, self.check, self.state = engine, mode, eager, check, state
         self._step = fn if eager else engine.compile(fn, state, donate=mode == "train")
-        self._many = None if eager or mode == "predict" else engine.compile_loop(fn, state)
+        self._many = (
+            None if eager or mode == "predict" else engine.compile_loop(fn, state, donate=mode == "train")
+        )
         self._journal = Journal()
         if renewed:
             self._journal.note("renewal", renewed)

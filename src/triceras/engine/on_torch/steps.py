@@ -24,11 +24,17 @@ from triceras.engine.on_torch.graph import Program
 class CompiledStep(CapturedStep):
     """A step as a graph. State that isn't listed is noticed and added, at the price of a second capture."""
 
+    price = 0.017  # on slow cores; forward, backward and the update of a weight are some forty calls
+
     @staticmethod
     def upload(array: np.ndarray) -> torch.Tensor:
         if not array.flags.writeable or any(s < 0 for s in array.strides):
             array = array.copy()
         return from_numpy(array, None, data=True)
+
+    def plain(self, *args: Any) -> Any:
+        with torch.set_grad_enabled(self.donate):  # a step that doesn't train needs no gradients
+            return self.fn(*args)
 
     def capture(self, leaves: list[Any], structure: Any) -> tuple[Capture, str]:
         cause, scope = "", StateScope
@@ -176,13 +182,7 @@ class CompiledLoop(StepLoop):
             for rows in from_numpy(index[:n], None).unbind()
         )
         first = next(batches)
-        run = self._step.found(first, structure)
-        if run is not None:
-            return run.through(itertools.chain([first], batches))
-        result = None
-        for leaves in itertools.chain([first], batches):
-            result = self._step.plain(*tree.join(structure, leaves))
-        return result
+        return self._step.found(first, structure).through(itertools.chain([first], batches))
 
     @property
     def journal(self) -> Journal:
