@@ -13,7 +13,7 @@ _SAME_NAME = """
     bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor cbrt ceil conj cos cosh divide equal exp
     expm1 floor floor_divide fmod gcd greater greater_equal i0 imag isfinite isinf isnan less less_equal
     log log10 log1p log2 logaddexp logical_and logical_not logical_or maximum minimum mod multiply
-    negative nextafter not_equal power real round sign signbit sin sinh sqrt subtract tan tanh trunc
+    negative nextafter not_equal power real round sign signbit sin sinh sqrt square subtract tan tanh trunc
 """
 
 
@@ -44,6 +44,7 @@ def _segment(
 NATIVES: dict[str, Callable[..., Any]] = {
     **{name: getattr(jnp, name) for name in _SAME_NAME.split()},
     **{name: _over(getattr(jnp, name)) for name in _REDUCTIONS.split()},
+    "clip": jnp.clip,
     "_correlate": jnp.correlate,
     "_cumprod": jnp.cumprod,
     "_cumsum": jnp.cumsum,
