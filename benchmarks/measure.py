@@ -134,9 +134,8 @@ def race(makes: dict[str, Callable[[], Action]], rounds: int, seconds: float) ->
 
 def training(engine: str, name: str, rounds: int, seconds: float) -> dict[str, Any]:
     """Seconds a training step through `fit`, and through a hand-written loop."""
-    library(
-        "triceras", engine
-    )  # first, so that it sets the engine's library up for the hand-written loop, too
+    # first, so that it sets the engine's library up for the hand-written loop, too
+    library("triceras", engine)
     handwritten = importlib.import_module(f"benchmarks.handwritten_{engine}")
     workload = WORKLOADS[name]
     x, labels = data(name, workload.batch * workload.steps)

@@ -132,3 +132,15 @@ def test_data_dependent_sizes_in_compiled_steps() -> None:
             jax.jit(ops.nonzero)(A)
         with pytest.raises(EngineError, match="size="):
             jax.jit(ops.unique)(A)
+
+
+@pytest.mark.parametrize("condition", [True, False, 1, 0.0, [1, 0, 1], np.array([True, False, True]), A > 2])
+def test_a_choice_takes_any_condition(condition: Any) -> None:
+    found = ops.where(condition, ops.convert_to_tensor(A), 7.0)
+    assert np.array_equal(ops.convert_to_numpy(found), np.where(condition, A, 7.0))
+
+
+@pytest.mark.parametrize(("low", "high"), [(1, 4.5), (None, 2), (1, None), (A - 1, 3.0), (2, A)])
+def test_limits_may_be_numbers_and_tensors(low: Any, high: Any) -> None:
+    found = ops.clip(ops.convert_to_tensor(A), low, high)
+    assert np.array_equal(ops.convert_to_numpy(found), np.clip(A, low, high))

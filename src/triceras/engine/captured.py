@@ -27,7 +27,7 @@ class Plain:
     Args:
         step: whose function runs.
         structure: that of its arguments.
-        enough: seconds after which capturing it pays, as it takes no longer than that.
+        enough: seconds of running before capturing is tried: about what that takes.
     """
 
     def __init__(self, step: CapturedStep, structure: Any, enough: float) -> None:

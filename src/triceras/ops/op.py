@@ -192,7 +192,7 @@ class Op:
             if value is None or all(
                 dtype in (None, dtypes.standardize_dtype(v.dtype))
                 if selection.engine_of(type(v)) is engine
-                else beside and type(v) in NUMBERS
+                else beside and name in self.promoted and type(v) in NUMBERS
                 for v in each
             ):
                 converters.append(None)

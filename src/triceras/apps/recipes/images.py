@@ -23,9 +23,8 @@ def ready_made() -> dict[str, Callable[[Any], Any]]:
     places = keras.applications
     networks = {name: getattr(places, name) for name in dir(places) if name[0].isupper()}
     found = {name: sys.modules[build.__module__].preprocess_input for name, build in networks.items()}
-    for module in filter(
-        str.islower, dir(places)
-    ):  # where one file holds two families, these tell them apart
+    # where one file holds two families, these tell them apart
+    for module in filter(str.islower, dir(places)):
         if preprocess := lookup(f"applications.{module}.preprocess_input"):
             found |= {name: preprocess for name in names(f"applications.{module}") if name in networks}
     return found

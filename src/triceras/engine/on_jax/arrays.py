@@ -80,7 +80,9 @@ def where(condition: Any, x1: Any, x2: Any) -> Any:
         if x1 is not None or x2 is not None:
             raise ArgumentError("where() takes both `x1` and `x2`, or neither.")
         return nonzero(condition)
-    return jnp.where(condition if condition.dtype == bool else condition.astype(bool), x1, x2)
+    if condition.dtype != "bool":  # a conversion takes as long as the choice itself
+        condition = condition.astype(bool)
+    return jnp.where(condition, x1, x2)
 
 
 def nonzero(x: jax.Array) -> tuple[jax.Array, ...]:

@@ -9,7 +9,7 @@ import os
 
 _STDERR = 2
 
-# by itself TensorFlow takes them on some processors only; on others, too, images train in two thirds of the time
+# by itself TensorFlow takes them on some processors only; elsewhere, too, convolutions gain up to a third
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") != "0":
