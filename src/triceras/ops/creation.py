@@ -16,7 +16,7 @@ from triceras.core.spec import KerasTensor, any_symbolic
 from triceras.engine import selection
 from triceras.ops import elementwise
 from triceras.ops import shape as shapes
-from triceras.ops.op import Kept, Op, Tensor, Tensors, _kind, _tensor, broadcast_shapes, op
+from triceras.ops.op import Filler, Kept, Op, Tensor, Tensors, _kind, _tensor, broadcast_shapes, op
 
 AT = ("ops", "ops.numpy")
 public = partial(op, at=AT)
@@ -203,7 +203,7 @@ def copy(x: Kept) -> Tensor:
 
 
 @public()
-def full(shape: Any, fill_value: Kept, dtype: Any = None) -> Tensor:
+def full(shape: Any, fill_value: Filler, dtype: Any = None) -> Tensor:
     """A tensor of one value, or of a value broadcast to a shape; floatx unless `dtype` says else.
 
     >>> full((2,), 3).tolist()
@@ -243,7 +243,7 @@ def empty(shape: Any, dtype: Any = None) -> Tensor:
 
 
 @public()
-def full_like(x: Kept, fill_value: Kept, dtype: Any = None) -> Tensor:
+def full_like(x: Kept, fill_value: Filler, dtype: Any = None) -> Tensor:
     """A tensor of one value with the shape and, unless given, the dtype of another.
 
     >>> full_like([1, 2], 7).tolist()

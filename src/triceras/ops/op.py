@@ -6,7 +6,8 @@
         return maximum(x1, x2) + log1p(exp(-abs(x1 - x2)))
 
 Annotations say what each argument is: `Tensor` (converted, promoted with the others), `Tensors` (a list of
-such), `Kept` (converted, keeps its own dtype); everything else is static. A body of `...` makes the op a
+such), `Kept` (converted, keeps its own dtype), `Filler` (kept, too, but Python numbers stay numbers);
+everything else is static. A body of `...` makes the op a
 primitive, which each engine supplies; otherwise an engine's native of the same name is used where there is
 one, else the body. Natives get tensors by position and static arguments by keyword.
 """
@@ -34,6 +35,7 @@ from triceras.ops.operation import Operation, constant, is_symbolic
 Tensor = Any
 Tensors = Sequence[Any]
 Kept = Any
+Filler = Any
 
 
 def _bare() -> None: ...
@@ -75,8 +77,9 @@ class Op:
         self.body, self.promote, self.spec = body, promote, spec
         self.signature = inspect.signature(body)
         kinds = {n: str(p.annotation).replace(" | None", "") for n, p in self.signature.parameters.items()}
-        self.tensors = tuple(n for n, k in kinds.items() if k in ("Tensor", "Tensors", "Kept"))
-        self.promoted = frozenset(n for n in self.tensors if kinds[n] != "Kept")
+        self.tensors = tuple(n for n, k in kinds.items() if k in ("Tensor", "Tensors", "Kept", "Filler"))
+        self.promoted = frozenset(n for n in self.tensors if kinds[n] in ("Tensor", "Tensors"))
+        self.fillers = frozenset(n for n in self.tensors if kinds[n] == "Filler")
         self.lists = frozenset(n for n in self.tensors if kinds[n] == "Tensors")
         self.statics = tuple(n for n in self.signature.parameters if n not in self.tensors)
         self.config = tuple(saved)  # arguments that saved configs hold though they may be tensors
@@ -141,6 +144,17 @@ class Op:
         except Exception as error:
             self.explain(error, values, statics)
 
+    def bare(self, statics: dict[str, Any]) -> Any:
+        """A call of an op without tensors."""
+        engine = selection.current()
+        run = self._plans.get(engine.name)
+        if run is None:
+            run = self._plans[engine.name] = self.implementation(engine)
+        try:
+            return run(**statics)
+        except Exception as error:
+            self.explain(error, [], statics)
+
     def run(self, values: Sequence[Any], statics: dict[str, Any]) -> Any:
         """A call by position, as fast as through the public function."""
         run = self.fast.get(_kinds(values))
@@ -185,6 +199,7 @@ class Op:
         target = self._target(values)
         # a native may take Python numbers beside a tensor as they are, which costs least
         beside = self.name in engine.takes_numbers and any(type(v) not in _PLAIN for v in values)
+        numbers = self.fillers | self.promoted if beside else self.fillers
         converters = []
         for name, value in zip(self.tensors, values, strict=True):
             dtype = target if name in self.promoted else None
@@ -192,7 +207,7 @@ class Op:
             if value is None or all(
                 dtype in (None, dtypes.standardize_dtype(v.dtype))
                 if selection.engine_of(type(v)) is engine
-                else beside and name in self.promoted and type(v) in NUMBERS
+                else name in numbers and type(v) in NUMBERS
                 for v in each
             ):
                 converters.append(None)
@@ -401,7 +416,7 @@ def _wrapper(made: Op) -> Callable[..., Any]:
     as_dict = "{" + ", ".join(f"{n!r}: {n}" for n in made.statics) + "}"
     lines = [f"def {made.name}{header}:"]
     if not made.tensors:
-        lines.append(f"    return _slow([], {as_dict})")
+        lines.append(f"    return _bare({as_dict})")
     else:
         key = ", ".join(f"{n}.__class__, getattr({n}, 'dtype', None)" for n in made.tensors)
         lines += [
@@ -415,7 +430,13 @@ def _wrapper(made: Op) -> Callable[..., Any]:
             f"        _explain(error, [{values}], {as_dict})",
         ]
     names = {f"_default_{p.name}": p.default for p in parameters}
-    names |= {"_slow": made.slow, "_fast": made.fast, "_explain": made.explain, "_kinds": _kinds}
+    names |= {
+        "_slow": made.slow,
+        "_bare": made.bare,
+        "_fast": made.fast,
+        "_explain": made.explain,
+        "_kinds": _kinds,
+    }
     # the text is made of our own signatures only
     exec(compile("\n".join(lines), f"<op {made.name}>", "exec"), names)
     call = names[made.name]

@@ -18,7 +18,7 @@ from triceras.core.registry import export
 from triceras.core.shapes import canonical_axes, canonical_axis, target_shape
 from triceras.core.spec import KerasTensor
 from triceras.ops import creation, elementwise, indexing
-from triceras.ops.op import Kept, Op, Tensor, Tensors, op
+from triceras.ops.op import Filler, Kept, Op, Tensor, Tensors, op
 
 AT = ("ops", "ops.numpy")
 public = partial(op, at=AT)
@@ -482,7 +482,7 @@ def _counts(repeats: Any) -> np.ndarray:
 
 
 @public()
-def pad(x: Kept, pad_width: Any, mode: str = "constant", constant_values: Kept | None = None) -> Tensor:
+def pad(x: Kept, pad_width: Any, mode: str = "constant", constant_values: Filler | None = None) -> Tensor:
     """A tensor with a margin.
 
     Args:

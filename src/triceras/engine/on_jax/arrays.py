@@ -25,17 +25,30 @@ def canonical(dtype: Any) -> Any:
 
 def cast(x: jax.Array, dtype: Any) -> jax.Array:
     target = canonical(dtype)
-    if jnp.iscomplexobj(x) and not jnp.issubdtype(target, jnp.complexfloating):
+    if x.dtype.kind == "c" and target.kind != "c":
         x = jnp.real(x)
     return x.astype(target)
 
 
 def full(fill_value: Any, shape: Any, dtype: Any) -> jax.Array:
+    if type(fill_value) is complex:
+        fill_value = cast(jnp.asarray(fill_value), dtype)
     return jnp.full(sizes(shape), fill_value, canonical(dtype))
 
 
+def _filled(make: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+    return lambda shape, dtype: make(sizes(shape), canonical(dtype))
+
+
+def _filled_like(make: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+    return lambda x, dtype: make(x, dtype=None if dtype is None else canonical(dtype))
+
+
 def reshape(x: jax.Array, newshape: Any) -> jax.Array:
-    return jnp.reshape(x, target_shape(x.shape, newshape))
+    try:
+        return x.reshape(newshape)
+    except (TypeError, ValueError):  # None among the sizes, or they don't fit
+        return x.reshape(target_shape(x.shape, newshape))
 
 
 def transpose(x: jax.Array, axes: Sequence[int] | None) -> jax.Array:
@@ -246,10 +259,14 @@ NATIVES: dict[str, Callable[..., Any]] = {
     },
     **{f.__name__: in_single(f) for f in (inv, pinv, cholesky, svd, eig, eigh, lu_factor)},
     "_gather_items": gather_items,
+    "ones": _filled(jnp.ones),
+    "ones_like": _filled_like(jnp.ones_like),
     "slice": slice_block,
     "_searchsorted": searchsorted,
     "_qr": in_single(qr),
     "_solve": in_single(solve),
     "_solve_triangular": solve_triangular,
     "stop_gradient": lax.stop_gradient,
+    "zeros": _filled(jnp.zeros),
+    "zeros_like": _filled_like(jnp.zeros_like),
 }  # fmt: skip

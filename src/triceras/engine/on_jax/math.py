@@ -20,6 +20,11 @@ _SAME_NAME = """
 _REDUCTIONS = "all any argmax argmin max mean min sum"
 
 
+def _var(x: jax.Array, axis: Any, keepdims: bool) -> jax.Array:
+    found = jnp.var(x, axis, keepdims=keepdims)
+    return found.astype(x.dtype) if x.dtype.kind == "c" else found
+
+
 def _over(function: Callable[..., Any]) -> Callable[..., Any]:
     """A reduction whose axes may also be a list."""
     return lambda x, axis=None, **options: function(
@@ -56,4 +61,5 @@ NATIVES: dict[str, Callable[..., Any]] = {
     "erfinv": jax.jit(jax.lax.erf_inv),
     "logsumexp": _over(jax.scipy.special.logsumexp),
     "rsqrt": jax.jit(jax.lax.rsqrt),
+    "var": _over(_var),
 }

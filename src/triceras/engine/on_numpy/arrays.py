@@ -28,7 +28,7 @@ def cast(x: np.ndarray, dtype: Any) -> np.ndarray:
 
 
 def full(fill_value: Any, shape: Any, dtype: Any) -> np.ndarray:
-    return np.full(sizes(shape), fill_value, canonical(dtype))
+    return np.full(sizes(shape), np.asarray(fill_value).astype(canonical(dtype)))
 
 
 def reshape(x: np.ndarray, newshape: Any) -> np.ndarray:

@@ -11,6 +11,8 @@ from triceras.engine.on_tensorflow import loading  # noqa: F401 - sets TensorFlo
 
 # isort: split
 import tensorflow as tf
+from tensorflow.python.eager import record
+from tensorflow.python.ops.gen_resource_variable_ops import read_variable_op
 
 from triceras.core import tree
 from triceras.core.dtypes import standardize_dtype
@@ -50,7 +52,9 @@ class TensorFlowEngine(Engine):
             return tf.Variable(value, trainable=trainable, dtype=value.dtype)
 
     def read(self, held: tf.Variable) -> tf.Tensor:
-        return held.value()
+        if record.could_possibly_record() or not tf.executing_eagerly():
+            return held.value()  # which tells tapes and graphs
+        return read_variable_op(held.handle, held.dtype)
 
     def store(self, held: tf.Variable, value: tf.Tensor) -> tf.Variable:
         held.assign(value)

@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 from tensorflow.python.ops import gen_array_ops as kernels
-from tensorflow.python.ops import gen_linalg_ops, gen_manip_ops, gen_math_ops
+from tensorflow.python.ops import gen_linalg_ops, gen_manip_ops, gen_math_ops, gen_nn_ops
 
 from triceras.core.dtypes import promote, standardize_dtype, weak_name
 from triceras.core.errors import ArgumentError
@@ -24,6 +24,7 @@ from triceras.core.shapes import (
 from triceras.engine.on_tensorflow.kernels import (
     CONVERTED,
     cast,
+    filler,
     integers,
     lacking,
     last,
@@ -36,14 +37,22 @@ from triceras.engine.precision import HALF
 _SMALL = ("bool", "int8", "uint8", "int16", "uint16", "uint32", "uint64")
 
 
-def full(fill_value: tf.Tensor, shape: Any, dtype: Any) -> tf.Tensor:
-    fill_value = cast(fill_value, dtype)
+def full(fill_value: Any, shape: Any, dtype: Any) -> tf.Tensor:
+    fill_value = filler(fill_value, dtype)
     shape = integers(shape) if _holds_tensors(shape) else integers(sizes(shape))
     spread = kernels.broadcast_to(fill_value, shape) if fill_value.shape.rank else None
     return kernels.fill(shape, fill_value) if spread is None else spread
 
 
-def full_like(x: tf.Tensor, fill_value: tf.Tensor, dtype: Any) -> tf.Tensor:
+def _filled(value: int) -> Callable[..., tf.Tensor]:
+    return lambda shape, dtype: full(value, shape, dtype)
+
+
+def _filled_like(value: int, kernel: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
+    return lambda x, dtype: kernel(x) if dtype is None else full_like(x, value, dtype)
+
+
+def full_like(x: tf.Tensor, fill_value: Any, dtype: Any) -> tf.Tensor:
     """Beside the generic body for the sake of unknown sizes."""
     return full(fill_value, sizes_of(x), x.dtype if dtype is None else dtype)
 
@@ -132,14 +141,14 @@ def _period(n: Any) -> Any:
     return tf.maximum(2 * (n - 1), 1)
 
 
-def pad(x: tf.Tensor, constant_values: tf.Tensor | None, pad_width: Any, mode: str) -> tf.Tensor:
+def pad(x: tf.Tensor, constant_values: Any, pad_width: Any, mode: str) -> tf.Tensor:
     widths = pad_widths(pad_width, x.shape.rank)
     if mode == "constant":
         table = kernels.reshape(integers(itertools.chain(*widths)), integers((-1, 2)))
         return (
             kernels.pad(x, table)
             if constant_values is None
-            else kernels.pad_v2(x, table, cast(constant_values, x.dtype))
+            else kernels.pad_v2(x, table, filler(constant_values, x.dtype))
         )
     if constant_values is not None:
         raise ArgumentError(f'`constant_values` goes with mode="constant" only. Received: mode={mode!r}')
@@ -456,6 +465,13 @@ def matmul(x1: tf.Tensor, x2: tf.Tensor) -> tf.Tensor:
     return kernels.squeeze(found, ones) if ones else found
 
 
+def affine(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+    product = matmul(x, kernel)
+    if bias.shape.rank == 1 and (x.shape.rank or 0) > 1:
+        return gen_nn_ops.bias_add(product, bias)  # in half of the time of an addition
+    return gen_math_ops.add_v2(product, bias)
+
+
 def tensordot(x1: tf.Tensor, x2: tf.Tensor, axes: Any) -> tf.Tensor:
     return tf.tensordot(x1, x2, axes)
 
@@ -545,14 +561,19 @@ NATIVES: dict[str, Callable[..., Any]] = {
         )
     },
     **{f.__name__: lacking(f, *HALF) for f in (slogdet, pinv, cholesky, svd, eig, eigh, lu_factor)},
+    "affine": lacking(affine, *_SMALL),
     "copy": kernels.identity,
     "det": lacking(gen_linalg_ops.matrix_determinant, *HALF),
     "einsum": lacking(einsum, *_SMALL),
     "inv": lacking(gen_linalg_ops.matrix_inverse, *HALF),
     "matmul": lacking(matmul, *_SMALL),
+    "ones": _filled(1),
+    "ones_like": _filled_like(1, kernels.ones_like),
     "slice": slice_block,
     "stop_gradient": kernels.stop_gradient,
     "tensordot": lacking(tensordot, *_SMALL),
+    "zeros": _filled(0),
+    "zeros_like": _filled_like(0, kernels.zeros_like),
     "_gather_items": gather_items,
     "_qr": lacking(qr, *HALF),
     "_searchsorted": searchsorted,

@@ -57,7 +57,17 @@ def beside_numbers(fn: Callable[..., Any], *dtypes: str) -> Callable[..., Any]:
 
 def tensor(x: Any, dtype: tf.DType) -> tf.Tensor:
     """A Python number as a tensor; tensors as they are."""
-    return x if hasattr(x, "dtype") else tf.constant(np.asarray(x, dtype.as_numpy_dtype))
+    if hasattr(x, "dtype"):
+        return x
+    return (_number if tf.executing_eagerly() else _number.__wrapped__)(x, dtype)
+
+
+def filler(x: Any, dtype: Any) -> tf.Tensor:
+    """A fill value, a Python number or a tensor, in a dtype."""
+    if isinstance(x, tf.Tensor):
+        return cast(x, dtype)
+    target = tf.as_dtype(standardize_dtype(dtype))
+    return tensor(np.asarray(x).astype(target.as_numpy_dtype).item(), target)
 
 
 def select(condition: tf.Tensor, x1: Any, x2: Any) -> tf.Tensor:
@@ -84,6 +94,11 @@ def integers(values: Sequence[Any]) -> tf.Tensor:
 @lru_cache(4096)
 def _kept(values: tuple[int, ...]) -> tf.Tensor:
     return tf.constant(values, tf.int32, (len(values),))
+
+
+@lru_cache(4096, typed=True)
+def _number(value: bool | int | float | complex, dtype: tf.DType) -> tf.Tensor:
+    return tf.constant(np.asarray(value, dtype.as_numpy_dtype))
 
 
 def sizes_of(x: tf.Tensor) -> list[Any]:

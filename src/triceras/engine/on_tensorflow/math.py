@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow.python.ops import gen_array_ops, gen_bitwise_ops, gen_nn_ops, gen_special_math_ops
 from tensorflow.python.ops import gen_math_ops as kernels
 
-from triceras.engine.on_tensorflow.kernels import UNSIGNED, beside_numbers, integers, lacking, select
+from triceras.engine.on_tensorflow.kernels import UNSIGNED, beside_numbers, integers, lacking, select, tensor
 from triceras.engine.precision import HALF
 
 _SAME_NAME = """
@@ -150,6 +150,12 @@ def _axes(x: tf.Tensor, axis: Any) -> Any:
     return integers(axis if isinstance(axis, (list, tuple)) else (axis,))
 
 
+def clip(x: tf.Tensor, x_min: Any, x_max: Any) -> tf.Tensor:
+    if x_min is not None:
+        x = NATIVES["maximum"](x, x_min)
+    return x if x_max is None else NATIVES["minimum"](x, x_max)
+
+
 def _over(kernel: Callable[..., Any]) -> Callable[..., tf.Tensor]:
     return lambda x, axis=None, keepdims=False: kernel(x, _axes(x, axis), keepdims)
 
@@ -170,8 +176,8 @@ def _index(kernel: Callable[..., Any], extreme: float) -> Callable[..., tf.Tenso
         if axis is None:
             x = gen_array_ops.reshape(x, integers((-1,)))
         if x.dtype.is_floating:
-            x = select(kernels.is_nan(x), extreme, x)
-        place = kernel(x, axis or 0, tf.int32)
+            x = select(kernels.is_nan(x), tensor(extreme, x.dtype), x)
+        place = kernel(x, tensor(axis or 0, tf.int32), tf.int32)
         if not keepdims:
             return place
         if axis is None:
@@ -247,7 +253,7 @@ _NUMBERS_TOO = {
     "greater": (kernels.greater, "bool"),
     "greater_equal": (kernels.greater_equal, "bool"),
 }
-TAKE_NUMBERS = frozenset({*_NUMBERS_TOO, "where"})
+TAKE_NUMBERS = frozenset({*_NUMBERS_TOO, "where", "clip"})
 
 NATIVES: dict[str, Callable[..., Any]] = {
     **{name: beside_numbers(*kernel) for name, kernel in _NUMBERS_TOO.items()},
@@ -258,7 +264,7 @@ NATIVES: dict[str, Callable[..., Any]] = {
     },
     **{
         f.__name__: f
-        for f in (bitwise_invert, conj, floor_divide, gcd, imag, nextafter, real, signbit, trunc)
+        for f in (bitwise_invert, clip, conj, floor_divide, gcd, imag, nextafter, real, signbit, trunc)
     },
     **{
         f"bitwise_{name}": lacking(getattr(gen_bitwise_ops, f"bitwise_{name}"), "bool")

@@ -16,7 +16,7 @@ from tensorflow.python.ops import gen_array_ops, gen_math_ops
 from tensorflow.python.ops import gen_nn_ops as kernels
 
 from triceras.core.dtypes import INTEGERS
-from triceras.engine.on_tensorflow.kernels import cast, integers, lacking, last, select, sizes_of
+from triceras.engine.on_tensorflow.kernels import cast, integers, lacking, last, select, sizes_of, tensor
 from triceras.engine.precision import in_wider
 
 Sizes = tuple[int, ...]
@@ -208,7 +208,14 @@ def _pool(kernel: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
     return pool
 
 
+def one_hot(x: tf.Tensor, num_classes: int, axis: int, dtype: str) -> tf.Tensor:
+    x = x if x.dtype in (tf.int32, tf.int64, tf.uint8) else cast(x, tf.int32)
+    one, zero = (tensor(value, tf.as_dtype(dtype)) for value in (1, 0))
+    return gen_array_ops.one_hot(x, tensor(num_classes, tf.int32), one, zero, axis)
+
+
 NATIVES: dict[str, Callable[..., Any]] = {
+    "_one_hot": one_hot,
     "relu": kernels.relu,
     "relu6": kernels.relu6,
     "sigmoid": gen_math_ops.sigmoid,

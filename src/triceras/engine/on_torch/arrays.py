@@ -87,7 +87,12 @@ def cast(x: Tensor, dtype: Any) -> Tensor:
     return (x.real if x.is_complex() and not target.is_complex else x).to(target)
 
 
-def full(fill_value: Tensor, shape: Any, dtype: Any) -> Tensor:
+def full(fill_value: Any, shape: Any, dtype: Any) -> Tensor:
+    if not isinstance(fill_value, Tensor):
+        try:
+            return torch.full(sizes(shape), fill_value, dtype=torch_dtype(dtype), device=here.get())
+        except RuntimeError:  # the dtype doesn't hold the number
+            fill_value = from_number(fill_value, None)
     return torch.broadcast_to(cast(fill_value, dtype), sizes(shape)).clone(
         memory_format=torch.contiguous_format
     )
@@ -97,11 +102,8 @@ def _filled(value: int) -> Callable[..., Tensor]:
     return lambda shape, dtype: torch.full(sizes(shape), value, dtype=torch_dtype(dtype), device=here.get())
 
 
-def full_like(x: Tensor, fill_value: Any, dtype: Any) -> Tensor:
-    dtype = x.dtype if dtype is None else torch_dtype(dtype)
-    if isinstance(fill_value, Tensor):
-        return full(fill_value, x.shape, dtype)
-    return torch.full_like(x, fill_value, dtype=dtype)
+def _filled_like(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    return lambda x, dtype: make(x, dtype=None if dtype is None else torch_dtype(dtype))
 
 
 def reshape(x: Tensor, newshape: Any) -> Tensor:
@@ -276,6 +278,8 @@ def take(x: Tensor, indices: Tensor, axis: int | None) -> Tensor:
     if axis is None:
         x, axis = x.reshape(-1), 0
     axis %= x.ndim
+    if indices.ndim and not x.requires_grad and indices.numel() * x.numel() < 1 << 14:
+        return x[(slice(None),) * axis + (_places(indices),)]  # slower than what follows, but in one call
     rows = _from_front(_places(indices), x.shape[axis])
     found = torch.index_select(x, axis, rows.reshape(-1))  # with its gradient faster than embedding()
     return found if rows.ndim == 1 else found.reshape(*x.shape[:axis], *rows.shape, *x.shape[axis + 1 :])
@@ -417,7 +421,7 @@ NATIVES: dict[str, Callable[..., Any]] = {
     **{
         f.__name__: f
         for f in (
-            cast, full, full_like, reshape, transpose, expand_dims, broadcast_to, flip, roll, concatenate,
+            cast, full, reshape, transpose, expand_dims, broadcast_to, flip, roll, concatenate,
             tile, pad, view, get_item, where, nonzero, unique, take, take_along_axis, slice_update,
             scatter_update, sort, argsort, einsum,
         )
@@ -436,6 +440,7 @@ NATIVES: dict[str, Callable[..., Any]] = {
     "affine": affine,
     "matmul": _for_truth(torch.matmul),
     "ones": _filled(1),
+    "ones_like": _filled_like(torch.ones_like),
     "slice": slice_block,
     "slogdet": in_single(_pair(torch.linalg.slogdet), cast),
     "_cut": lambda x, sizes, axis: list(x.split(sizes, axis)),
@@ -444,4 +449,5 @@ NATIVES: dict[str, Callable[..., Any]] = {
     "tensordot": _for_truth(tensordot),
     "unstack": lambda x, num, axis: list(x.unbind(axis)),
     "zeros": _filled(0),
+    "zeros_like": _filled_like(torch.zeros_like),
 }  # fmt: skip

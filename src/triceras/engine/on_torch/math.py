@@ -127,7 +127,13 @@ def _axes(x: Tensor, axis: Any) -> tuple[int, ...]:
 
 
 def _logsumexp(x: Tensor, axis: Any, keepdims: bool) -> Tensor:
-    return torch.logsumexp(x, _axes(x, axis), keepdims)
+    return torch.logsumexp(x, axis if isinstance(axis, int) else _axes(x, axis), keepdims)
+
+
+def var(x: Tensor, axis: Any, keepdims: bool) -> Tensor:
+    if axis is not None and not isinstance(axis, int) and not len(axis):
+        return torch.zeros_like(x)
+    return torch.var(x, axis, correction=0, keepdim=keepdims).to(x.dtype)
 
 
 def _truth(reduce: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -222,6 +228,7 @@ NATIVES: dict[str, Callable[..., Any]] = {
     "sign": sign,
     "sum": _over(_sum),
     "trunc": _by_bytes(torch.trunc),
+    "var": var,
 }
 
-TAKE_NUMBERS = frozenset({*_OPERATORS, "divide", "clip", "floor_divide", "mod", "where", "pad", "full_like"})
+TAKE_NUMBERS = frozenset({*_OPERATORS, "divide", "clip", "floor_divide", "mod", "where"})
