@@ -1,7 +1,7 @@
 """LSTM and GRU for TensorFlow: loops that XLA compiles, with gradients of their own.
 
-The loop forward keeps, of each step, the factors by which gradients pass it; the loop backward then is a few
-products, and the kernels' gradients are one matrix product each, after it. Inside, time comes first.
+The loop forward keeps what the loop backward needs of each step, so that this is a few products, and the
+kernels' gradients are one matrix product each, after it. Inside, time comes first.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 Tensor = tf.Tensor
@@ -79,6 +80,15 @@ def _loop(
 # -- LSTM ----------------------------------------------------------------------------------------------------
 
 
+def _halves(units: int, dtype: tf.DType) -> tuple[Tensor, Tensor]:
+    """The scale and shift with which each gate is `tanh(x * scale) * scale + shift`: a sigmoid is half a tanh.
+
+    One formula for all four makes one kernel of many, each of which XLA would take long to compile.
+    """
+    is_tanh = np.repeat([False, False, True, False], units)  # input, forget, candidate, output
+    return tf.constant(np.where(is_tanh, 1, 0.5), dtype), tf.constant(np.where(is_tanh, 0, 0.5), dtype)
+
+
 @compiled
 def _lstm_forward(
     x: Tensor,
@@ -89,62 +99,64 @@ def _lstm_forward(
     bias: Tensor,
     mask: Tensor | None,
 ) -> tuple[Tensor, ...]:
-    """Outputs, last output and memory; then what the gradient needs."""
+    """Outputs, last output and memory; then what the gradient needs: outputs, memories and gates of all steps."""
     units = h.shape[-1]
     kernels = tf.concat([kernel, recurrent_kernel], 0)
+    scale, shift = _halves(units, _wide(c).dtype)
 
     def step(states: Any, here: Any) -> Any:
         (h, c), (x, kept) = states, here
-        i, f, candidate, o = tf.split(_wide(tf.concat([x, h], -1) @ kernels + bias), 4, -1)
-        i, f, candidate, o = tf.sigmoid(i), tf.sigmoid(f), tf.tanh(candidate), tf.sigmoid(o)
-        before = _wide(c)
-        memory = f * before + i * candidate
-        shown = tf.tanh(memory)
-        of_gates = tf.concat(
-            [
-                candidate * i * (1 - i),
-                before * f * (1 - f),
-                i * (1 - candidate * candidate),
-                shown * o * (1 - o),
-            ],
-            -1,
-        )
-        of_memory = o * (1 - shown * shown)
-        h, c = _held(kept, tf.cast(o * shown, h.dtype), h), _held(kept, tf.cast(memory, c.dtype), c)
-        factors = [_held(kept, of_gates, 0), _held(kept, of_memory, 0), _held(kept, f, 1)]
-        return [h, c], [h, *factors]
+        gates = tf.tanh(_wide(tf.concat([x, h], -1) @ kernels + bias) * scale) * scale + shift
+        i, f, candidate, o = tf.split(gates, 4, -1)
+        memory = f * _wide(c) + i * candidate
+        shown = o * tf.tanh(memory)
+        h, c = _held(kept, tf.cast(shown, h.dtype), h), _held(kept, tf.cast(memory, c.dtype), c)
+        return [h, c], [h, c, gates]
 
-    widths = [units, 4 * units, units, units]
-    (h, c), (outputs, *factors) = _loop(step, [h, c], [_swapped(x), _kept(mask)], widths)
-    return _swapped(outputs), h, c, outputs, *factors
+    (h, c), kept = _loop(step, [h, c], [_swapped(x), _kept(mask)], [units, units, 4 * units])
+    return _swapped(kept[0]), h, c, *kept
 
 
 @compiled
 def _lstm_backward(
-    x: Tensor,
     h: Tensor,
-    kernel: Tensor,
+    c: Tensor,
     recurrent_kernel: Tensor,
     mask: Tensor | None,
-    kept: Any,
+    memories: Tensor,
+    gates: Tensor,
     upstream: Any,
-) -> tuple[Tensor, ...]:
-    (outputs, of_gates, of_memory, f), (d_outputs, dh, dc) = kept, upstream
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of the first states, and of what enters the gates of all steps."""
+    (d_outputs, dh, dc), units = upstream, h.shape[-1]
+    scale, shift = _halves(units, _wide(c).dtype)
 
     def step(gradients: Any, here: Any) -> Any:
-        (dh, dc), (d_output, of_gates, of_memory, f, kept) = gradients, here
-        dh = dh + d_output
-        dc = dc + dh * of_memory
-        d_gates = tf.concat([dc, dc, dc, dh], -1) * of_gates
-        before = tf.matmul(d_gates, recurrent_kernel, transpose_b=True)
-        return [_held(kept, before, dh), dc * f], [d_gates]
+        (dh, dc), (d_output, before, memory, gates, kept) = gradients, here
+        before, gates, dh, through = _wide(before), _wide(gates), _wide(dh + d_output), _wide(dc)
+        i, f, candidate, o = tf.split(gates, 4, -1)
+        shown = tf.tanh(_wide(memory))
+        dc = through + dh * o * (1 - shown * shown)
+        factors = tf.concat([candidate, before, i, shown], -1) * (scale * scale - (gates - shift) ** 2)
+        d_gates = _held(kept, tf.concat([dc, dc, dc, dh], -1) * factors, 0)
+        d_gates = tf.cast(d_gates, recurrent_kernel.dtype)
+        d_before = _wide(tf.matmul(d_gates, recurrent_kernel, transpose_b=True))
+        return [_held(kept, d_before, dh), _held(kept, dc * f, through)], [d_gates]
 
-    xs = [_swapped(d_outputs), of_gates, of_memory, f, _kept(mask)]
-    (dh, dc), (d_gates,) = _loop(step, [dh, dc], xs, [4 * h.shape[-1]], reverse=True)
-    seen = tf.concat([_swapped(x), _before(h, outputs)], -1)
-    d_kernels = tf.matmul(_rows(seen), _rows(d_gates), transpose_a=True)
-    dx = _swapped(_product(d_gates, tf.transpose(kernel)))
-    return dx, dh, dc, *tf.split(d_kernels, [kernel.shape[0], h.shape[-1]]), tf.reduce_sum(d_gates, [0, 1])
+    xs = [_swapped(d_outputs), _before(c, memories), memories, gates, _kept(mask)]
+    (dh, dc), (d_gates,) = _loop(step, [dh, dc], xs, [4 * units], reverse=True)
+    return dh, dc, d_gates
+
+
+def _lstm_gradient(x: Tensor, h: Tensor, kernel: Tensor, outputs: Tensor, d_gates: Tensor) -> list[Tensor]:
+    """Gradients of the input, of both kernels and of the bias; left to TensorFlow, as XLA would compile longer."""
+    before, steps = _rows(_before(h, outputs)), _rows(d_gates)
+    return [
+        _swapped(_product(d_gates, tf.transpose(kernel))),
+        tf.matmul(_rows(_swapped(x)), steps, transpose_a=True),
+        tf.matmul(before, steps, transpose_a=True),
+        tf.reduce_sum(steps, 0),
+    ]
 
 
 def lstm(
@@ -157,12 +169,13 @@ def lstm(
     @tf.custom_gradient
     def run(*inputs: Tensor) -> Any:
         inputs = [tf.stop_gradient(i) for i in inputs]  # or a tape asks for the gradient of the loop itself
-        x, h, _, kernel, recurrent_kernel, _ = inputs
-        *results, outputs, of_gates, of_memory, f = _lstm_forward(*inputs, mask)
+        *results, outputs, memories, gates = _lstm_forward(*inputs, mask)
 
         def gradient(*upstream: Tensor) -> Any:
-            kept = (outputs, of_gates, of_memory, f)
-            return _lstm_backward(x, h, kernel, recurrent_kernel, mask, kept, upstream)
+            x, h, c, kernel, recurrent_kernel, _ = inputs
+            *states, d_gates = _lstm_backward(h, c, recurrent_kernel, mask, memories, gates, upstream)
+            dx, *weights = _lstm_gradient(x, h, kernel, outputs, d_gates)
+            return dx, *states, *weights
 
         return tuple(results), gradient
 
