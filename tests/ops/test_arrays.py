@@ -144,3 +144,14 @@ def test_a_choice_takes_any_condition(condition: Any) -> None:
 def test_limits_may_be_numbers_and_tensors(low: Any, high: Any) -> None:
     found = ops.clip(ops.convert_to_tensor(A), low, high)
     assert np.array_equal(ops.convert_to_numpy(found), np.clip(A, low, high))
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype"), [(300, "uint8"), (-1, "uint8"), (2.7, "int32"), (2, "bool"), (3, "float16")]
+)
+def test_a_filler_is_cast_to_the_dtype(value: Any, dtype: str) -> None:
+    wanted = np.asarray(value).astype(dtype)
+    zeros = ops.zeros((2,), dtype)
+    for filled in (ops.full((2,), value, dtype), ops.full_like(zeros, value)):
+        assert np.array_equal(ops.convert_to_numpy(filled), [wanted, wanted])
+    assert ops.convert_to_numpy(ops.pad(zeros, 1, constant_values=value))[0] == wanted

@@ -67,6 +67,7 @@ def filler(x: Any, dtype: Any) -> tf.Tensor:
     if isinstance(x, tf.Tensor):
         return cast(x, dtype)
     target = tf.as_dtype(standardize_dtype(dtype))
+    x = x.real if type(x) is complex and not target.is_complex else x
     return tensor(np.asarray(x).astype(target.as_numpy_dtype).item(), target)
 
 

@@ -140,6 +140,12 @@ def conj(x: tf.Tensor) -> tf.Tensor:
     return kernels.conj(x) if x.dtype.is_complex else x
 
 
+def clip(x: tf.Tensor, x_min: Any, x_max: Any) -> tf.Tensor:
+    if x_min is not None:
+        x = NATIVES["maximum"](x, x_min)
+    return x if x_max is None else NATIVES["minimum"](x, x_max)
+
+
 # -- reductions ----------------------------------------------------------------------------------------------
 
 
@@ -148,12 +154,6 @@ def _axes(x: tf.Tensor, axis: Any) -> Any:
     if axis is None:
         return tf.range(tf.rank(x)) if x.shape.rank is None else integers(range(x.shape.rank))
     return integers(axis if isinstance(axis, (list, tuple)) else (axis,))
-
-
-def clip(x: tf.Tensor, x_min: Any, x_max: Any) -> tf.Tensor:
-    if x_min is not None:
-        x = NATIVES["maximum"](x, x_min)
-    return x if x_max is None else NATIVES["minimum"](x, x_max)
 
 
 def _over(kernel: Callable[..., Any]) -> Callable[..., tf.Tensor]:

@@ -154,11 +154,14 @@ def pad(x: Tensor, constant_values: Any, pad_width: Any, mode: str) -> Tensor:
             raise ArgumentError(f'`constant_values` goes with mode="constant" only. Received: mode={mode!r}')
         return _pad_by_index(x, widths, mode)
     margins = [n for pair in reversed(widths) for n in pair]
-    if isinstance(constant_values, Tensor):
-        inside = torch.nn.functional.pad(torch.ones_like(x, dtype=torch.bool), margins)
-        return torch.where(inside, torch.nn.functional.pad(x, margins), cast(constant_values, x.dtype))
-    value = constant_values or 0
-    return torch.nn.functional.pad(x, margins, value=value if x.is_floating_point() else int(value))
+    if not isinstance(constant_values, Tensor):
+        value = constant_values or 0
+        try:
+            return torch.nn.functional.pad(x, margins, value=value if x.is_floating_point() else int(value))
+        except (RuntimeError, TypeError):  # the dtype doesn't hold the number
+            constant_values = from_number(value, None)
+    inside = torch.nn.functional.pad(torch.ones_like(x, dtype=torch.bool), margins)
+    return torch.where(inside, torch.nn.functional.pad(x, margins), cast(constant_values, x.dtype))
 
 
 def _pad_by_index(x: Tensor, widths: Sequence[tuple[int, int]], mode: str) -> Tensor:
