@@ -187,14 +187,14 @@ def lstm(
 
 @compiled
 def _gru_forward(
-    x: Tensor, h: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias: Tensor, mask: Tensor | None
+    projected: Tensor, h: Tensor, recurrent_kernel: Tensor, bias: Tensor, mask: Tensor | None
 ) -> tuple[Tensor, ...]:
-    """Outputs and the last one; then what the gradient needs."""
+    """Outputs and the last one, from what the inputs of all steps add to the gates; then what the gradient needs."""
     units = h.shape[-1]
 
     def step(states: Any, here: Any) -> Any:
         (h,), (x, kept) = states, here
-        before, x, product = _wide(h), _wide(x), _wide(h @ recurrent_kernel + bias[1])
+        before, x, product = _wide(h), _wide(x), _wide(h @ recurrent_kernel + bias)
         z, r = tf.split(tf.sigmoid(x[:, : 2 * units] + product[:, : 2 * units]), 2, -1)
         recurrent = product[:, 2 * units :]
         candidate = tf.tanh(x[:, 2 * units :] + r * recurrent)
@@ -204,16 +204,16 @@ def _gru_forward(
         h = _held(kept, tf.cast(z * before + (1 - z) * candidate, h.dtype), h)
         return [h], [h, _held(kept, of_gates, 0), _held(kept, z, 1)]
 
-    projected = _product(_swapped(x), kernel) + bias[0]
     (h,), (outputs, *factors) = _loop(step, [h], [projected, _kept(mask)], [units, 4 * units, units])
     return _swapped(outputs), h, outputs, *factors
 
 
 @compiled
 def _gru_backward(
-    x: Tensor, h: Tensor, kernel: Tensor, recurrent_kernel: Tensor, kept: Any, upstream: Any
-) -> tuple[Tensor, ...]:
-    (outputs, of_gates, through), (d_outputs, dh), units = kept, upstream, h.shape[-1]
+    h: Tensor, recurrent_kernel: Tensor, of_gates: Tensor, through: Tensor, upstream: Any
+) -> tuple[Tensor, Tensor]:
+    """Gradients of the first state, and of what enters the gates of all steps."""
+    (d_outputs, dh), units = upstream, h.shape[-1]
 
     def step(gradients: Any, here: Any) -> Any:
         (dh,), (d_output, of_gates, through) = gradients, here
@@ -224,12 +224,19 @@ def _gru_backward(
 
     xs = [_swapped(d_outputs), of_gates, through]
     (dh,), (d_gates,) = _loop(step, [dh], xs, [4 * units], reverse=True)
-    of_product = d_gates[..., : 3 * units]
-    of_input = tf.concat([d_gates[..., : 2 * units], d_gates[..., 3 * units :]], -1)
-    d_kernel = tf.matmul(_rows(_swapped(x)), _rows(of_input), transpose_a=True)
-    d_recurrent = tf.matmul(_rows(_before(h, outputs)), _rows(of_product), transpose_a=True)
-    d_bias = tf.stack([tf.reduce_sum(of_input, [0, 1]), tf.reduce_sum(of_product, [0, 1])])
-    return _swapped(_product(of_input, tf.transpose(kernel))), dh, d_kernel, d_recurrent, d_bias
+    return dh, d_gates
+
+
+def _gru_gradient(x: Tensor, h: Tensor, kernel: Tensor, outputs: Tensor, d_gates: Tensor) -> list[Tensor]:
+    """Gradients of the input, of both kernels and of the bias."""
+    of_both, of_recurrent, of_candidate = tf.split(d_gates, [2 * h.shape[-1], h.shape[-1], h.shape[-1]], -1)
+    of_input, of_product = (tf.concat([of_both, last], -1) for last in (of_candidate, of_recurrent))
+    return [
+        _swapped(_product(of_input, tf.transpose(kernel))),
+        tf.matmul(_rows(_swapped(x)), _rows(of_input), transpose_a=True),
+        tf.matmul(_rows(_before(h, outputs)), _rows(of_product), transpose_a=True),
+        tf.stack([tf.reduce_sum(of_input, [0, 1]), tf.reduce_sum(of_product, [0, 1])]),
+    ]
 
 
 def gru(
@@ -246,13 +253,16 @@ def gru(
     @tf.custom_gradient
     def run(*inputs: Tensor) -> Any:
         inputs = [tf.stop_gradient(i) for i in inputs]
-        x, h, kernel, recurrent_kernel, _ = inputs
-        outputs, last, *kept = _gru_forward(*inputs, mask)
+        x, h, kernel, recurrent_kernel, bias = inputs
+        projected = _product(_swapped(x), kernel) + bias[0]
+        *results, outputs, of_gates, through = _gru_forward(projected, h, recurrent_kernel, bias[1], mask)
 
         def gradient(*upstream: Tensor) -> Any:
-            return _gru_backward(x, h, kernel, recurrent_kernel, kept, upstream)
+            dh, d_gates = _gru_backward(h, recurrent_kernel, of_gates, through, upstream)
+            dx, *weights = _gru_gradient(x, h, kernel, outputs, d_gates)
+            return dx, dh, *weights
 
-        return (outputs, last), gradient
+        return tuple(results), gradient
 
     return run(x, h, kernel, recurrent_kernel, bias)
 
