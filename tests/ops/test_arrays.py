@@ -146,6 +146,12 @@ def test_limits_may_be_numbers_and_tensors(low: Any, high: Any) -> None:
     assert np.array_equal(ops.convert_to_numpy(found), np.clip(A, low, high))
 
 
+def test_zeros_keep_their_signs() -> None:
+    for value in (0.0, -0.0, 0.0):
+        filled = ops.convert_to_numpy(ops.full((2,), value))
+        assert np.array_equal(np.signbit(filled), np.signbit([value, value]))
+
+
 @pytest.mark.parametrize(
     ("value", "dtype"), [(300, "uint8"), (-1, "uint8"), (2.7, "int32"), (2, "bool"), (3, "float16")]
 )

@@ -468,7 +468,7 @@ def matmul(x1: tf.Tensor, x2: tf.Tensor) -> tf.Tensor:
 def affine(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
     product = matmul(x, kernel)
     if bias.shape.rank == 1 and (x.shape.rank or 0) > 1:
-        return gen_nn_ops.bias_add(product, bias)  # in half of the time of an addition
+        return gen_nn_ops.bias_add(product, bias)  # small ones in half of the time of an addition
     return gen_math_ops.add_v2(product, bias)
 
 

@@ -59,7 +59,9 @@ def tensor(x: Any, dtype: tf.DType) -> tf.Tensor:
     """A Python number as a tensor; tensors as they are."""
     if hasattr(x, "dtype"):
         return x
-    return (_number if tf.executing_eagerly() else _number.__wrapped__)(x, dtype)
+    # as keys, 0.0 and -0.0 are the same
+    kept = tf.executing_eagerly() and (x != 0 or (type(x) is not complex and str(x)[0] != "-"))
+    return (_number if kept else _number.__wrapped__)(x, dtype)
 
 
 def filler(x: Any, dtype: Any) -> tf.Tensor:
