@@ -49,7 +49,8 @@ class Bench:
     ) -> None:
         self.engines, self.workloads = engines, workloads
         self.rounds, self.seconds = rounds, seconds
-        self.environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+        # whoever installs a library has its bytecode, so the first process may write that of our sources
+        self.environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONDONTWRITEBYTECODE": ""}
         if cpu:
             one = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
             core = str(max(os.sched_getaffinity(0)))
