@@ -105,7 +105,7 @@ class Engine(ABC):
     name: str
     library: str
     differentiates = True
-    takes_numbers: Container[str] = ()  # natives that take Python numbers beside tensors, weakly typed
+    takes_numbers: Container[str] = ()  # ops that take Python numbers beside tensors, weakly typed
     # the library's own layers, which are wrapped when they become attributes of ours
     modules: tuple[type, ...] = ()
     signals: tuple[type[Exception], ...] = ()  # by which the library says that something can't be captured

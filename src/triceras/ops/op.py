@@ -7,9 +7,9 @@
 
 Annotations say what each argument is: `Tensor` (converted, promoted with the others), `Tensors` (a list of
 such), `Kept` (converted, keeps its own dtype), `Filler` (kept, too, but Python numbers stay numbers);
-everything else is static. A body of `...` makes the op a
-primitive, which each engine supplies; otherwise an engine's native of the same name is used where there is
-one, else the body. Natives get tensors by position and static arguments by keyword.
+everything else is static. A body of `...` makes the op a primitive, which each engine supplies; otherwise an
+engine's native of the same name is used where there is one, else the body. Natives get tensors by position
+and static arguments by keyword.
 """
 
 from __future__ import annotations

@@ -36,10 +36,6 @@ def full(fill_value: Any, shape: Any, dtype: Any) -> jax.Array:
     return jnp.full(sizes(shape), fill_value, canonical(dtype))
 
 
-def _filled(make: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
-    return lambda shape, dtype: make(sizes(shape), canonical(dtype))
-
-
 def _filled_like(make: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
     return lambda x, dtype: make(x, dtype=None if dtype is None else canonical(dtype))
 
@@ -259,7 +255,7 @@ NATIVES: dict[str, Callable[..., Any]] = {
     },
     **{f.__name__: in_single(f) for f in (inv, pinv, cholesky, svd, eig, eigh, lu_factor)},
     "_gather_items": gather_items,
-    "ones": _filled(jnp.ones),
+    "ones": partial(full, 1),
     "ones_like": _filled_like(jnp.ones_like),
     "slice": slice_block,
     "_searchsorted": searchsorted,
@@ -267,6 +263,6 @@ NATIVES: dict[str, Callable[..., Any]] = {
     "_solve": in_single(solve),
     "_solve_triangular": solve_triangular,
     "stop_gradient": lax.stop_gradient,
-    "zeros": _filled(jnp.zeros),
+    "zeros": partial(full, 0),
     "zeros_like": _filled_like(jnp.zeros_like),
 }  # fmt: skip

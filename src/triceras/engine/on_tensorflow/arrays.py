@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import tensorflow as tf
@@ -42,10 +43,6 @@ def full(fill_value: Any, shape: Any, dtype: Any) -> tf.Tensor:
     shape = integers(shape) if _holds_tensors(shape) else integers(sizes(shape))
     spread = kernels.broadcast_to(fill_value, shape) if fill_value.shape.rank else None
     return kernels.fill(shape, fill_value) if spread is None else spread
-
-
-def _filled(value: int) -> Callable[..., tf.Tensor]:
-    return lambda shape, dtype: full(value, shape, dtype)
 
 
 def _filled_like(value: int, kernel: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
@@ -567,12 +564,12 @@ NATIVES: dict[str, Callable[..., Any]] = {
     "einsum": lacking(einsum, *_SMALL),
     "inv": lacking(gen_linalg_ops.matrix_inverse, *HALF),
     "matmul": lacking(matmul, *_SMALL),
-    "ones": _filled(1),
+    "ones": partial(full, 1),
     "ones_like": _filled_like(1, kernels.ones_like),
     "slice": slice_block,
     "stop_gradient": kernels.stop_gradient,
     "tensordot": lacking(tensordot, *_SMALL),
-    "zeros": _filled(0),
+    "zeros": partial(full, 0),
     "zeros_like": _filled_like(0, kernels.zeros_like),
     "_gather_items": gather_items,
     "_qr": lacking(qr, *HALF),

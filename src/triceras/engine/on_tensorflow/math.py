@@ -140,12 +140,6 @@ def conj(x: tf.Tensor) -> tf.Tensor:
     return kernels.conj(x) if x.dtype.is_complex else x
 
 
-def clip(x: tf.Tensor, x_min: Any, x_max: Any) -> tf.Tensor:
-    if x_min is not None:
-        x = NATIVES["maximum"](x, x_min)
-    return x if x_max is None else NATIVES["minimum"](x, x_max)
-
-
 # -- reductions ----------------------------------------------------------------------------------------------
 
 
@@ -264,7 +258,7 @@ NATIVES: dict[str, Callable[..., Any]] = {
     },
     **{
         f.__name__: f
-        for f in (bitwise_invert, clip, conj, floor_divide, gcd, imag, nextafter, real, signbit, trunc)
+        for f in (bitwise_invert, conj, floor_divide, gcd, imag, nextafter, real, signbit, trunc)
     },
     **{
         f"bitwise_{name}": lacking(getattr(gen_bitwise_ops, f"bitwise_{name}"), "bool")

@@ -113,8 +113,8 @@ def _lstm_forward(
         h, c = _held(kept, tf.cast(shown, h.dtype), h), _held(kept, tf.cast(memory, c.dtype), c)
         return [h, c], [h, c, gates]
 
-    (h, c), kept = _loop(step, [h, c], [_swapped(x), _kept(mask)], [units, units, 4 * units])
-    return _swapped(kept[0]), h, c, *kept
+    (h, c), of_all = _loop(step, [h, c], [_swapped(x), _kept(mask)], [units, units, 4 * units])
+    return _swapped(of_all[0]), h, c, *of_all
 
 
 @compiled

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import ml_dtypes  # noqa: F401 - makes np.dtype("bfloat16") known
@@ -96,10 +97,6 @@ def full(fill_value: Any, shape: Any, dtype: Any) -> Tensor:
     return torch.broadcast_to(cast(fill_value, dtype), sizes(shape)).clone(
         memory_format=torch.contiguous_format
     )
-
-
-def _filled(value: int) -> Callable[..., Tensor]:
-    return lambda shape, dtype: torch.full(sizes(shape), value, dtype=torch_dtype(dtype), device=here.get())
 
 
 def _filled_like(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -442,7 +439,7 @@ NATIVES: dict[str, Callable[..., Any]] = {
     "inv": in_single(torch.linalg.inv, cast),
     "affine": affine,
     "matmul": _for_truth(torch.matmul),
-    "ones": _filled(1),
+    "ones": partial(full, 1),
     "ones_like": _filled_like(torch.ones_like),
     "slice": slice_block,
     "slogdet": in_single(_pair(torch.linalg.slogdet), cast),
@@ -451,6 +448,6 @@ NATIVES: dict[str, Callable[..., Any]] = {
     "stop_gradient": torch.detach,
     "tensordot": _for_truth(tensordot),
     "unstack": lambda x, num, axis: list(x.unbind(axis)),
-    "zeros": _filled(0),
+    "zeros": partial(full, 0),
     "zeros_like": _filled_like(torch.zeros_like),
 }  # fmt: skip
