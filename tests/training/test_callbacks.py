@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from triceras import ops
 from triceras.core.errors import ArgumentError, ArgumentTypeError, OptionalDependencyError
 from triceras.training import callbacks as cb
 
@@ -262,7 +263,7 @@ def test_lambda_callback_errors(arguments, message):
 def test_direction(monitor, mode, better):
     stop = cb.EarlyStopping(monitor, mode=mode)
     run(stop, values(monitor, 1.0))
-    assert stop.monitor_op is getattr(cb.ops, better)
+    assert stop.monitor_op is getattr(ops, better)
 
 
 @pytest.mark.parametrize("monitor", ["unknown", "val_odd"])

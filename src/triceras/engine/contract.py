@@ -241,5 +241,28 @@ class Engine(ABC):
         """A native, or an op's generic body, as this engine runs it."""
         return run
 
+    def traced(self, x: Any) -> bool:
+        """Whether a tensor has no values yet, for a function of it is being traced."""
+        return False
+
+    def deferred(self, fn: Callable[..., np.ndarray], tensors: Sequence[Any], spec: KerasTensor) -> Any:
+        """A tensor of what a function of NumPy arrays will make of traced tensors, once they have values.
+
+        Raises:
+            EngineError: compiled functions of this engine can't do that.
+        """
+        raise EngineError(
+            f"Text and other values of the host can't be computed inside a compiled step of the engine {self}. "
+            "Do that before: call the layer on the data, or on the predictions."
+        )
+
+    def profile(self, folder: str) -> AbstractContextManager[Any]:
+        """A block that the library's own profiler watches; what it saw goes to a folder, for TensorBoard.
+
+        Raises:
+            EngineError: the library has no profiler.
+        """
+        raise EngineError(f"The engine {self} has no profiler.")
+
     def synchronize(self, tensors: Any) -> None:
         """Wait until tensors are computed."""

@@ -93,6 +93,7 @@ class Optimizer(Configurable):
         self.ema_overwrite_frequency = ema_overwrite_frequency
         self.gradient_accumulation_steps = gradient_accumulation_steps
         self.built = False
+        self._average_shown = False
         self._variables: list[Variable] = []
         self._slots: dict[str, list[Variable]] = {}
         self._trained: list[Variable] = []
@@ -396,10 +397,27 @@ class Optimizer(Configurable):
         for average, variable in zip(self._slots["average"], self._trained, strict=True):
             variable.assign(average.value)
 
+    @property
+    def keeps_average(self) -> bool:
+        """Whether there is, or will be, a moving average of weights."""
+        return self.use_ema
+
+    def show_average(self, shown: bool) -> None:
+        """Exchange the weights and their moving average, if there is one, unless they are where they should be."""
+        if not (self.use_ema and self.built) or shown == self._average_shown:
+            return
+        for average, variable in zip(self._slots["average"], self._trained, strict=True):
+            weight = variable.numpy().copy()
+            variable.assign(average.value)
+            average.assign(weight)
+        self._average_shown = shown
+
     def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
         """After training: replace the weights by their moving average, if there is one."""
-        if self.use_ema and self.built:
-            self._overwrite_with_average()
+        if not (self.use_ema and self.built):
+            return
+        self.show_average(False)
+        self._overwrite_with_average()
 
     def _clipped(self, grads: list[Any]) -> list[Any]:
         if self.clipnorm is not None:

@@ -105,6 +105,13 @@ class LossScaleOptimizer(Optimizer):
         self.step_counter.assign(ops.where(ops.logical_and(finite, ops.logical_not(grown)), count, 0))
         self.dynamic_scale.assign(ops.where(finite, ops.where(grown, scale * 2, scale), scale / 2))
 
+    @property
+    def keeps_average(self) -> bool:
+        return self.inner_optimizer.keeps_average
+
+    def show_average(self, shown: bool) -> None:
+        self.inner_optimizer.show_average(shown)
+
     def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
         self.inner_optimizer.finalize_variable_values(var_list)
 
@@ -289,6 +296,14 @@ class MultiOptimizer(Optimizer):
             if own:
                 optimizer.apply(*zip(*own, strict=True))
         self._iterations.assign_add(1)
+
+    @property
+    def keeps_average(self) -> bool:
+        return any(optimizer.keeps_average for optimizer in self.optimizers)
+
+    def show_average(self, shown: bool) -> None:
+        for optimizer in self.optimizers:
+            optimizer.show_average(shown)
 
     def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
         for optimizer in self.optimizers:

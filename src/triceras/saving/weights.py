@@ -59,7 +59,7 @@ def read_weights(model: Any, reader: Any, skip_mismatch: bool = False, skipped: 
     variables = [*model.variables, *(optimizer.variables if optimizer is not None else ())]
     before = [(v, ops.stop_gradient(v.raw)) for v in variables]
     stored = {path for path, slash, _ in (key.rpartition("vars/") for key in reader.arrays) if slash}
-    problems, visited = [], set()
+    problems, of_optimizers, visited = [], [], set()
     try:
         for path, item in saveables(model, skipped):
             visited.add(f"{path}/" if path else "")
@@ -77,11 +77,9 @@ def read_weights(model: Any, reader: Any, skip_mismatch: bool = False, skipped: 
             except (ArgumentError, KeyError) as error:
                 for variable, value in own:
                     variable.raw = value
-                problem = f"{path or 'the model itself'} ({_name(item)}): {error}"
-                if of_optimizer:  # no part of the model
-                    warnings.warn(f"The optimizer's state is left as it was. {problem}", stacklevel=3)
-                else:
-                    problems.append(problem)
+                (of_optimizers if of_optimizer else problems).append(
+                    f"{path or 'the model itself'} ({_name(item)}): {error}"
+                )
         left = [] if skipped else sorted(p for p in stored - visited if not p.startswith("optimizer/"))
         problems += [
             f"{p or 'the model itself'}: the file has weights the model has no place for" for p in left
@@ -94,6 +92,8 @@ def read_weights(model: Any, reader: Any, skip_mismatch: bool = False, skipped: 
         raise
     for problem in problems:
         warnings.warn(f"Left as it was: {problem}", stacklevel=3)
+    for problem in of_optimizers:  # no part of the model
+        warnings.warn(f"The optimizer's state is left as it was. {problem}", stacklevel=3)
 
 
 @export("saving.save_weights")

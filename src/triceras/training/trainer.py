@@ -564,10 +564,11 @@ class Trainer:
                 steps=feed.steps,
             )
         loop = self._loop("train", feed.prepare)
-        callbacks.on_train_begin()
+        self._initial_epoch = initial_epoch
+        callbacks.on_train_begin()  # which may go on with an interrupted training
         logs: dict[str, Any] = {}
         last_loss = 0.0
-        for epoch in range(initial_epoch, epochs):
+        for epoch in range(self._initial_epoch, epochs):
             self.reset_metrics()
             callbacks.on_epoch_begin(epoch)
             logs = loop.epoch(feed, epoch, callbacks, self)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import jax
@@ -62,6 +63,9 @@ class JaxEngine(Engine):
 
     def to_numpy(self, x: Any) -> np.ndarray:
         return np.asarray(x)
+
+    def traced(self, x: Any) -> bool:
+        return isinstance(x, jax.core.Tracer)
 
     def canonical(self, dtype: str) -> str:
         return canonical(dtype).name
@@ -122,6 +126,9 @@ class JaxEngine(Engine):
 
     def device_of(self, x: Any) -> str:
         return _device_name(min(x.devices(), key=lambda d: d.id))
+
+    def profile(self, folder: str) -> AbstractContextManager[Any]:
+        return jax.profiler.trace(folder)
 
     def synchronize(self, tensors: Any) -> None:
         jax.block_until_ready(tensors)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,14 @@ class TensorFlowEngine(Engine):
     def host(self, kind: str, *code: Any) -> Guest:
         return HostedGraph(*code) if kind == "graph" else super().host(kind, *code)
 
+    def traced(self, x: Any) -> bool:
+        return not hasattr(x, "numpy")
+
+    def deferred(self, fn: Callable[..., np.ndarray], tensors: Sequence[Any], spec: KerasTensor) -> tf.Tensor:
+        result = tf.numpy_function(fn, list(tensors), spec.dtype)
+        result.set_shape(spec.shape)
+        return result
+
     def to_numpy(self, x: Any) -> np.ndarray:
         return x.numpy() if hasattr(x, "numpy") else np.asarray(x)
 
@@ -126,6 +135,9 @@ class TensorFlowEngine(Engine):
 
     def device_of(self, x: Any) -> str:
         return x.device.lower().rpartition("device:")[2]
+
+    def profile(self, folder: str) -> AbstractContextManager[Any]:
+        return tf.profiler.experimental.Profile(folder)
 
     def compile(self, fn: Callable[..., Any], variables: Sequence[Any], donate: bool = False) -> CompiledStep:
         return CompiledStep(fn, variables, donate)

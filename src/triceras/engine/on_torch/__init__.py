@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from triceras.core import tree
@@ -58,6 +59,9 @@ class TorchEngine(Engine):
         if trainable and not isinstance(held, torch.nn.Parameter):
             return torch.nn.Parameter(held)
         return held.requires_grad_(trainable) if isinstance(held, torch.nn.Parameter) else held
+
+    def traced(self, x: Any) -> bool:
+        return isinstance(x, FakeTensor)
 
     def canonical(self, dtype: str) -> str:
         return canonical(dtype)
@@ -125,6 +129,9 @@ class TorchEngine(Engine):
 
     def device_of(self, x: torch.Tensor) -> str:
         return f"{'gpu' if x.is_cuda else x.device.type}:{x.device.index or 0}"
+
+    def profile(self, folder: str) -> AbstractContextManager[Any]:
+        return torch.profiler.profile(on_trace_ready=torch.profiler.tensorboard_trace_handler(folder))
 
     def synchronize(self, tensors: Any) -> None:
         for x in tree.flatten(tensors):
