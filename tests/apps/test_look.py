@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -112,6 +114,24 @@ def test_predict_goes_on(triceras: Any, folder: Path) -> None:
     assert "error" not in answers[0] and all("error" in a and "class" not in a for a in answers[1:])
 
 
+def test_predict_other_places(triceras: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder with hidden files, standard input, and a pipe."""
+    model = str(reds(folder / "run"))
+    red = picture("pictures/red.png", (255, 0, 0))
+    for hidden in ("pictures/._red.png", "pictures/.trash/red.png"):
+        Path(hidden).parent.mkdir(exist_ok=True)
+        Path(hidden).touch()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(Path(red).read_bytes())))
+    places = ["pictures", "-"]
+    if hasattr(os, "mkfifo"):
+        os.mkfifo("pipe")
+        threading.Thread(target=lambda: Path("pipe").write_bytes(Path(red).read_bytes()), daemon=True).start()
+        places.append("pipe")
+    status, output, errors = triceras("predict", model, *places, "--json")
+    assert (status, errors) == (0, "")
+    assert [(a["file"], a["class"]) for a in json.loads(output)] == [(p, "red") for p in (red, *places[1:])]
+
+
 def test_predict_several_answers(triceras: Any, folder: Path) -> None:
     x = keras.Input((8, 8, 3))
     y = layers.GlobalAveragePooling2D()(x)
@@ -131,6 +151,10 @@ def test_predict_several_answers(triceras: Any, folder: Path) -> None:
         (["predict", "bare", "a.png"], "The folder 'bare' holds no best.keras"),
         (["predict", "run", "red.png", "--classes", "a,b"], "The model tells 3 classes apart."),
         (["predict", "run", "red.png", "--scale", "x"], "`scale` must be one of"),
+        (
+            ["predict", "run", "red.png", "--image-size", "9"],
+            "The model takes pictures of 8 x 8 pixels only.",
+        ),
         (["predict", "run", "red.png", "--image-size", "0x3"], "--image-size must be a number of pixels"),
         (["explain", "run", "text"], "text is no picture"),
         (["explain", "run", "red.png"], "saliency() needs gradients, and the engine numpy has none."),
@@ -227,6 +251,10 @@ def test_drawing_is_read(pad: draw.Pad) -> None:
     assert said == [f"{expected.argmax()}  {expected.max():.1%}"]
     mouse_draws(pad, ZIGZAG[:1])  # more ink makes the answer old
     assert pad.probabilities is None and len(pad.strokes) == 3
+    pad.mouse("press", 100, 100)
+    assert pad.key(13) and pad.probabilities is not None
+    pad.mouse("move", 140, 100)  # also of the same stroke
+    assert pad.probabilities is None
     assert pad.key(ord("c")) and not pad.strokes
     np.testing.assert_array_equal(pad.frame(), empty)
 
@@ -240,12 +268,17 @@ def test_keys_and_the_edge(pad: draw.Pad) -> None:
     pad.mouse("press", 100, 100)
     pad.mouse("move", 100, 100)
     pad.mouse("move", 120, 100)
-    pad.mouse("move", draw.SIDE + 100, 100)  # out of it, and in again without the button
+    pad.mouse("move", draw.SIDE + 100, 100)  # out of it, and in again
     pad.mouse("move", 140, 100)
-    assert [len(s) for s in pad.strokes] == [2]
+    pad.mouse("move", 160, 100)
+    assert [len(s) for s in pad.strokes] == [2, 2]
+    pad.mouse("move", draw.SIDE + 100, 100)  # out of it, and in again without the button
+    pad.mouse("release", 140, 100)
+    pad.mouse("move", 180, 100)
+    assert [len(s) for s in pad.strokes] == [2, 2]
     pad.mouse("press", 50, 50)
     pad.mouse("release", 50, 50)
-    assert [len(s) for s in pad.strokes] == [2, 1]
+    assert [len(s) for s in pad.strokes] == [2, 2, 1]
 
 
 def test_other_classifiers(folder: Path) -> None:

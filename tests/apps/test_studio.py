@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import socket
 import struct
 import sys
@@ -26,6 +27,7 @@ from triceras.core.errors import ArgumentError
 
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
+anyio = pytest.importorskip("anyio")
 pytest.importorskip("torch")
 Image = pytest.importorskip("PIL.Image")
 try:
@@ -33,7 +35,7 @@ try:
 except RuntimeError:
     pytest.skip("needs httpx2", allow_module_level=True)
 
-from triceras.apps.studio import inside, jobs, offers, server  # noqa: E402
+from triceras.apps.studio import guard, inside, jobs, offers, server  # noqa: E402
 from triceras.apps.studio.folder import RunsFolder, read_history  # noqa: E402
 from triceras.apps.studio.guard import RequestError, known_host  # noqa: E402
 
@@ -194,7 +196,7 @@ def test_models(client: TestClient) -> None:
 @pytest.mark.parametrize(
     "model",
     ["", "mnist-cnn-1", "mnist-cnn-1/model.keras", "../best.keras", "mnist-cnn-1/../cells-1/best.keras",
-     "/etc/passwd", "given", "mnist-cnn-1/settings.json", "mnist-cnn-1\\best.keras", "a\0b"],
+     "/etc/passwd", "given", "mnist-cnn-1/settings.json", "mnist-cnn-1\\best.keras", "a\0b", "a" * 999],
 )  # fmt: skip
 def test_no_such_model(client: TestClient, model: str) -> None:
     answer = client.get("/api/model", params={"model": model})
@@ -259,6 +261,29 @@ def test_uploads_that_are_refused(client: TestClient, content: bytes, status: in
     for sent in (content, iter([content[:9], content[9:]])):  # of known and of unknown length
         answer = client.post("/api/predict", params={"model": "cells-1/best.keras"}, content=sent)
         assert answer.status_code == status and message in answer.json()["error"]
+
+
+@pytest.mark.parametrize("slow", [True, False])
+def test_bodies_that_do_not_arrive(runs: Path, monkeypatch: pytest.MonkeyPatch, slow: bool) -> None:
+    """Those that trickle are refused; a browser that goes away leaves no traceback."""
+    monkeypatch.setattr(guard, "SLOWEST", 0.05)
+    headers = {"host": "127.0.0.1", "x-triceras-token": TOKEN, "content-length": "9"}
+    scope = {
+        "type": "http", "method": "POST", "path": "/api/predict", "query_string": b"model=x",
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+    }  # fmt: skip
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        await anyio.sleep(60 if slow else 0)
+        return {"type": "http.disconnect"}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    anyio.run(server.Studio(runs, token=TOKEN).app(), scope, receive, send)
+    assert sent[0]["status"] == (408 if slow else 400)
+    assert ("longer than" if slow else "broke off") in json.loads(sent[1]["body"])["error"]
 
 
 @pytest.mark.parametrize(
@@ -450,7 +475,7 @@ def test_runs(client: TestClient) -> None:
 @pytest.mark.parametrize(
     "path",
     ["nothing", "..", "%2e%2e", "%2e%2e%2f", ".hidden", "mnist-cnn-1/%2e%2e%2fsecret.txt", "link",
-     "mnist-cnn-1/best.keras", "mnist-cnn-1/link.png", "cells-1%5cbest.keras", "a%00b"],
+     "mnist-cnn-1/best.keras", "mnist-cnn-1/link.png", "cells-1%5cbest.keras", "a%00b", "ä" * 200],
 )  # fmt: skip
 def test_nothing_outside_the_runs_folder(client: TestClient, runs: Path, tmp_path: Path, path: str) -> None:
     (tmp_path / "status.json").write_text("{}")
@@ -464,6 +489,47 @@ def test_nothing_outside_the_runs_folder(client: TestClient, runs: Path, tmp_pat
     finally:
         for link in links:
             link.unlink()
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("status.json", '{"state": {"a": 1}, "epoch": "x", "epochs": [], "error": {}, "pid": "1"}'),
+        ("status.json", '{"state": "[object Object]"}'),
+        ("status.json", "[" * 100_000),
+        ("settings.json", '{"recipe": ["x"], "epochs": "many"}'),
+        ("history.csv", "epoch,loss\n1,\0\n"),
+        ("history.csv", 'epoch,loss\n1,"' + "1" * 200_000),
+        ("report.json", '{"accuracy": NaN, "a": null}'),
+    ],
+)
+def test_one_broken_run_does_not_hide_the_others(
+    client: TestClient, runs: Path, file: str, text: str
+) -> None:
+    try:
+        (runs / "broken").mkdir()
+        (runs / "broken" / "history.csv").write_text("epoch,loss\n1,0.5\n")
+        (runs / "broken" / file).write_text(text)
+        found = {run["name"]: run for run in client.get("/api/runs").json()["runs"]}
+        assert {"mnist-cnn-1", "broken"} <= set(found)
+        assert found["broken"]["state"] == "interrupted" and found["broken"]["epochs"] is None
+        assert client.get("/api/runs/broken").json()["status"] == {"state": "interrupted"}
+        assert client.post("/api/runs/broken/resume").status_code == 409
+    finally:
+        shutil.rmtree(runs / "broken")
+
+
+def test_a_run_that_goes_away(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RunsFolder, "names", lambda self: ["gone", "mnist-cnn-1"])
+    assert [run["name"] for run in client.get("/api/runs").json()["runs"]] == ["mnist-cnn-1"]
+
+
+def test_a_model_is_warm_even_after_a_broken_one(runs: Path, tmp_path: Path) -> None:
+    shutil.copy(runs / "cells-1" / "best.keras", tmp_path / "b.keras")
+    (tmp_path / "a.keras").write_bytes(b"nothing")
+    studio = server.Studio(tmp_path)
+    studio.warm()
+    assert [opened.key[0].name for opened in studio.shelf._opened.values()] == ["b.keras"]
 
 
 def test_a_run_whose_process_is_gone(tmp_path: Path) -> None:
@@ -532,6 +598,7 @@ def test_start_stop_resume(trainer: tuple[TestClient, server.Studio]) -> None:
         time.sleep(0.05)
     assert client.post("/api/runs/mnist-mlp-1/stop").status_code == 409
     assert client.post("/api/runs/mnist-mlp-1/resume").status_code == 202
+    assert client.get("/api/runs/mnist-mlp-1").json()["state"] in ("preparing", "running")  # not "stopped"
     run = state(client, "mnist-mlp-1", "running")
     assert "--resume" in run["settings"]["arguments"]
     studio.jobs.close()  # as when the studio ends

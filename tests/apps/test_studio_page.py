@@ -86,6 +86,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             model.fit(x, y, batch_size=64, epochs=3, verbose=0)
         (root / "runs" / "digits-1").mkdir(parents=True)
         model.save(root / "runs" / "digits-1" / "best.keras")
+    (root / "runs" / "digits-1" / "history.csv").write_text("epoch,loss,val_loss\n1,0.9,0.8\n2,0.7,0.6\n")
     x, y = (
         np.random.default_rng(0).integers(0, 99, (120, 28, 28), "uint8"),
         np.arange(120, dtype="uint8") % 10,
@@ -244,6 +245,106 @@ def test_uploads(browser: Browser, folder: Path, tmp_path: Path) -> None:
     browser.run("document.getElementById('clear').click()")
 
 
+def test_what_becomes_of_a_drawing(browser: Browser, tmp_path: Path) -> None:
+    browser.open("draw")
+    ink = (
+        "(() => { const pad = document.getElementById('pad'), { data } = pad.getContext('2d')"
+        ".getImageData(0, 0, pad.width, pad.height); return data.some((v, i) => i % 4 < 3 && v > 120); })()"
+    )
+    empty = "!document.getElementById('bars').querySelector('.first')"
+    browser.draw(SEVEN)
+    browser.wait(ink)
+    browser.keys("C")  # as with caps lock
+    browser.wait(f"{empty} && !{ink}")
+    browser.draw(SEVEN)
+    actions = webdriver.ActionChains(browser.driver)
+    actions.key_down(Keys.CONTROL).send_keys("z").key_up(Keys.CONTROL).perform()
+    browser.wait(f"{empty} && !{ink}")
+    Image.new("RGB", (40, 40), "white").save(tmp_path / "white.png")
+    browser.driver.find_element("id", "file").send_keys(str(tmp_path / "white.png"))
+    browser.wait(f"{ink} && !({empty})")
+    browser.click("#undo")
+    browser.wait(f"{empty} && !{ink}")
+    t = np.linspace(0, 60 * np.pi, 9000)
+    browser.draw([np.stack([0.5 + 0.4 * np.cos(t), 0.5 + 0.4 * np.sin(t)], axis=1)])
+    browser.run(DRAW, SEVEN, "mouse")
+    browser.wait("document.getElementById('notice').textContent.includes('full')")
+    assert browser.run("return import('/page/state.js').then((m) => m.state.input.strokes.length)") == 1
+    browser.click("#clear")
+    browser.check_log()
+
+
+def test_a_broken_model_is_passed_over(browser: Browser, folder: Path) -> None:
+    broken = folder / "runs" / "broken-1"
+    broken.mkdir()
+    try:
+        (broken / "best.keras").write_bytes(b"no model")
+        browser.run("localStorage.removeItem('model')")
+        browser.open("draw")
+        browser.driver.refresh()
+        browser.wait("document.getElementById('model-facts').textContent.includes('classes')")
+        assert browser.run("return document.getElementById('model').value") == "digits-1/best.keras"
+        assert browser.text("#pad-hint").startswith("Draw a digit here") and not browser.text("#notice")
+        browser.draw(SEVEN)
+        choose = "const s = document.getElementById('model'); s.value = arguments[0]; s.onchange({target: s})"
+        browser.run(choose, "broken-1/best.keras")
+        browser.wait("document.getElementById('notice').textContent.includes('no .keras file')")
+        assert not browser.text("#best-how") and not browser.text("#bars")  # nothing of the other model
+        browser.run(choose + "; location.hash = '#/train'", "broken-1/best.keras")
+        browser.wait("document.getElementById('model-facts').textContent === ''")
+        assert not browser.text("#notice")  # which is about the part that is shown
+        browser.run(choose, "digits-1/best.keras")
+    finally:
+        (broken / "best.keras").unlink()
+        broken.rmdir()
+        browser.driver.get_log("browser")  # it notes the refusals
+
+
+def test_without_a_model(browser: Browser) -> None:
+    browser.open("draw")
+    browser.run("window.fetch = async () => new Response('{\"models\": []}')")
+    browser.open("inside")
+    browser.wait("document.querySelector('#model-facts a[href=\"#/train\"]')")
+    browser.run("document.getElementById('clear').click()")
+    browser.open("draw")
+    browser.wait("document.getElementById('best-how').textContent === 'No model yet'")
+    browser.driver.refresh()
+    browser.check_log()
+
+
+def test_addresses(browser: Browser) -> None:
+    for address in ("#content", "#/nothing", "#/draw/%"):
+        browser.driver.get("about:blank")
+        browser.driver.get(browser.address + address)
+        browser.wait("!document.getElementById('draw').hidden")
+    browser.keys(Keys.TAB, Keys.ENTER)  # the link that skips to the content
+    assert browser.run("return [document.activeElement.id, location.hash]") == ["content", "#/draw/%"]
+    browser.check_log()
+
+
+def test_runs_that_failed_or_are_not_there(browser: Browser, folder: Path) -> None:
+    failed = folder / "runs" / "failed-1"
+    failed.mkdir()
+    try:
+        (failed / "status.json").write_text('{"state": "failed", "error": "No such pictures."}')
+        browser.open("runs/failed-1")
+        browser.wait("document.getElementById('run').innerText.includes('No such pictures.')")
+        assert "No epoch was finished." in browser.text("#run")
+        browser.wait("document.activeElement.innerText === 'failed-1'")  # the link that led here is gone
+        browser.open("runs/nothing")
+        browser.wait("document.getElementById('notice').textContent.includes('no run called “nothing”')")
+        browser.check_log()
+        asked = "performance.getEntriesByName(`${location.origin}/api/runs/nothing`).length"
+        browser.open("train/nothing")
+        browser.wait("document.getElementById('notice').textContent.includes('no run called')")
+        assert "Start a training" in browser.text("#training")
+        time.sleep(4)
+        assert browser.run(f"return {asked}") == 1
+    finally:
+        shutil.rmtree(failed)
+        browser.driver.get_log("browser")
+
+
 def test_keyboard(browser: Browser) -> None:
     """Everything that a mouse does, from the address bar on."""
     browser.open("draw")
@@ -264,6 +365,12 @@ def test_keyboard(browser: Browser) -> None:
     browser.wait("document.querySelector('[data-keep=result]')")
     assert browser.text("#layer h2").startswith("conv2d")
     browser.run("document.querySelector('[data-keep=result]').focus()")
+    browser.run("document.getElementById('layer').focus()")
+    browser.keys(Keys.TAB, Keys.HOME)  # the maps are one stop, however many
+    assert browser.run("return document.querySelector('.map[aria-pressed=true]').ariaLabel") == "Map 0"
+    browser.keys(Keys.TAB, Keys.TAB)
+    assert browser.run("return document.activeElement.dataset.keep") == "result"
+    browser.wait("document.querySelector('#detail .side:nth-of-type(3) h3').innerText === 'Output map 0'")
     place = browser.text("#detail .side:nth-of-type(3) p")
     browser.keys(Keys.ARROW_LEFT)
     browser.wait("document.querySelector('#detail .side:nth-of-type(3) p').innerText !== arguments[0]", place)
@@ -321,6 +428,10 @@ def test_training(browser: Browser, folder: Path) -> None:
     browser.wait(grown, 2)
     browser.wait(grown, 5)
     assert browser.run("return document.getElementById('training-bar').value > 0")
+    browser.driver.set_network_conditions(offline=True, latency=0, throughput=0)
+    browser.wait("document.getElementById('notice').textContent.includes('answer')")
+    browser.driver.set_network_conditions(offline=False, latency=0, throughput=-1)
+    browser.wait("document.getElementById('notice').hidden")
     browser.run("document.getElementById('start').click()")  # another one
     browser.wait("document.getElementById('notice').textContent.includes('mnist-mlp-1 still runs')")
     browser.driver.get_log("browser")
@@ -356,6 +467,17 @@ def test_phones(address: str, theme: str) -> None:
             browser.open(part)
             browser.wait("document.querySelector(arguments[0])", ready)
             assert browser.run("return document.documentElement.scrollWidth <= innerWidth"), part
+        browser.open("runs/digits-1")
+        browser.wait("document.querySelector('#run .line')")
+        chart = browser.run(
+            "const c = document.querySelector('#run .chart svg'); return [c.viewBox.baseVal.width, c.clientWidth]"
+        )
+        assert chart[0] == chart[1]  # so that its numbers have their own size
+        badge = "document.querySelector('#runs-table .state').getBoundingClientRect()"
+        assert browser.run(f"return {badge}.right <= innerWidth")
+        browser.open("draw")
+        top = "document.querySelector(arguments[0]).getBoundingClientRect().top"
+        assert browser.run(f"return {top}", "#clear") == browser.run(f"return {top}", "[for=camera]")
         ground, ink = (
             browser.run(f"return getComputedStyle(document.body).{name}")
             for name in ("backgroundColor", "color")

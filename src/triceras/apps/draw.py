@@ -51,6 +51,7 @@ class Pad:
         self.seen: np.ndarray | None = None
         self.note = ""
         self.drawing = False
+        self._away = True  # whether the mouse is beside the canvas
         self._canvas = np.zeros((SIDE, SIDE))
         self.changed = True
 
@@ -65,13 +66,15 @@ class Pad:
         point = ((x - MARGIN + 0.5) / SIDE, (y - MARGIN + 0.5) / SIDE)
         inside = 0 <= point[0] <= 1 and 0 <= point[1] <= 1
         if event == "press" and inside:
-            self.drawing = True
-            self.strokes.append([])
-            self.probabilities = self.seen = None
-            self.note = ""
-        if self.drawing and inside and (not self.strokes[-1] or self.strokes[-1][-1] != point):
-            self._extend(point)
-        if event == "release" or not inside:
+            self.drawing = self._away = True
+        if self.drawing and inside and not (self._away and event == "release"):
+            # a stroke begins, or goes on where the mouse comes in again
+            if self._away:
+                self.strokes.append([])
+            if not self.strokes[-1] or self.strokes[-1][-1] != point:
+                self._extend(point)
+        self._away = not inside
+        if event == "release":
             self.drawing = False
 
     def _extend(self, point: tuple[float, float]) -> None:
@@ -79,6 +82,8 @@ class Pad:
         stroke.append(point)
         ends = np.array([stroke[-2:][0], point]) * SIDE - 0.5
         add_line(self._canvas, *ends, PEN)
+        self.probabilities = self.seen = None
+        self.note = ""
         self.changed = True
 
     def key(self, code: int) -> bool:

@@ -13,7 +13,10 @@ from triceras.apps.studio.guard import RequestError
 PICTURES = ("curves.png", "confusion.png", "mistakes.png", "gradcam.png", "predictions.png")
 MODELS = ("best.keras", "model.keras")
 LARGEST = 8 * 2**20  # bytes of a text that is read
+LONGEST = 255  # bytes of a name, as file systems have it
 LIVE = ("preparing", "running")
+STATES = (*LIVE, "finished", "stopped", "failed")
+STATUS = {"epoch": int, "epochs": int, "step": int, "steps": int, "logs": dict, "error": str, "pid": int}
 
 
 class RunsFolder:
@@ -33,8 +36,9 @@ class RunsFolder:
             RequestError: the names, or links on the way, lead out of it.
         """
         for name in names:
-            if not name or name != Path(name).name or name.startswith(".") or "\\" in name or "\0" in name:
-                raise RequestError(404, f"There is nothing called {name!r} among the runs.")
+            odd = not name or name != Path(name).name or name.startswith(".") or "\\" in name or "\0" in name
+            if odd or len(name.encode(errors="replace")) > LONGEST:
+                raise RequestError(404, f"There is nothing called {name[:LONGEST]!r} among the runs.")
         path = self.root.joinpath(*names)
         if path.resolve() != path:  # a link
             raise RequestError(404, f"{'/'.join(names)!r} leads out of the runs folder.")
@@ -101,7 +105,7 @@ class RunsFolder:
             "recipe": settings.get("recipe"),
             "state": status["state"],
             "epoch": status.get("epoch") or len(history.get("epoch", [])),
-            "epochs": status.get("epochs") or settings.get("epochs"),
+            "epochs": status.get("epochs") or _whole(settings.get("epochs")),
             "accuracy": report.get("accuracy"),
             "best": _best(history),
             "changed": _changed(folder),
@@ -124,19 +128,24 @@ class RunsFolder:
     def status(self, name: str) -> dict[str, Any]:
         """What a run says of itself; "interrupted" when it says that it runs, but its process is gone."""
         folder = self.run(name)
-        status = _json(folder / "status.json")
-        if status.get("state") in LIVE and not _alive(status.get("pid")):
-            status["state"] = "interrupted"
-        if not status:
+        found = _json(folder / "status.json")
+        status = {key: value for key, value in found.items() if type(value) is STATUS.get(key)}
+        state = found.get("state")
+        if state not in STATES:
             done = any((folder / model).is_file() for model in MODELS)
-            status = {"state": "finished" if done else "preparing"}
-        return status
+            state = "finished" if done else "interrupted"
+        elif state in LIVE and not _alive(status.get("pid")):
+            state = "interrupted"
+        return {**status, "state": state}
 
 
 def read_history(path: Path) -> dict[str, list[float | None]]:
     """The columns of a history.csv by name; a line that is still being written is left out."""
     columns: dict[str, list[float | None]] = {}
-    rows = list(csv.reader(_text(path).splitlines()))
+    try:
+        rows = list(csv.reader(_text(path).splitlines()))
+    except csv.Error:
+        return {}
     for row in rows[1:]:
         if len(row) == len(rows[0]):
             for key, cell in zip(rows[0], row, strict=True):
@@ -151,6 +160,11 @@ def _number(cell: str) -> float | None:
     except ValueError:
         return None
     return value if abs(value) < float("inf") else None
+
+
+def _whole(value: Any) -> int | None:
+    """None for what isn't a whole number."""
+    return value if type(value) is int else None
 
 
 def _best(history: dict[str, list[float | None]]) -> dict[str, float | None]:
@@ -173,16 +187,22 @@ def _json(path: Path) -> dict[str, Any]:
     """A file's object; {} where it is absent, or broken because it was written by hand."""
     try:
         found = json.loads(_text(path) or "{}", parse_constant=lambda name: None)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
 def _is_run(path: Path) -> bool:
     marks = ("settings.json", "status.json", "history.csv", *MODELS)
-    return (
-        not path.is_symlink() and not path.name.startswith(".") and any((path / m).is_file() for m in marks)
-    )
+    try:
+        return (
+            not path.is_symlink()
+            and not path.name.startswith(".")
+            and any((path / m).is_file() for m in marks)
+        )
+    # a folder that may not be entered
+    except OSError:
+        return False
 
 
 def _changed(folder: Path) -> float:

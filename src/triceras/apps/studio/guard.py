@@ -7,12 +7,14 @@ import socket
 from secrets import compare_digest
 from urllib.parse import urlsplit
 
+from anyio import fail_after
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 TOKEN_HEADER = "x-triceras-token"
+SLOWEST = 60.0  # seconds that a body may take to arrive
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -109,15 +111,22 @@ class Guard:
 
 
 async def body(request: Request, limit: int, what: str = "The request") -> bytes:
-    """A request's body, refused as soon as it is known to be longer than `limit` bytes."""
+    """A request's body, refused as soon as it is known to be longer than `limit` bytes, or to come too slowly."""
     declared = request.headers.get("content-length", "0")
     too_much = RequestError(413, f"{what} is too large: at most {limit / 2**20:.0f} MiB are taken.")
     if not declared.isdigit() or int(declared) > limit:
         raise too_much
     parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > limit:
-            raise too_much
-        parts.append(part)
+    try:
+        with fail_after(SLOWEST):
+            async for part in request.stream():
+                size += len(part)
+                if size > limit:
+                    raise too_much
+                parts.append(part)
+    except TimeoutError:
+        raise RequestError(408, f"{what} took longer than {SLOWEST:.0f} seconds to arrive.") from None
+    # nobody reads this answer, but without it the terminal shows a traceback
+    except ClientDisconnect:
+        raise RequestError(400, f"{what} broke off.") from None
     return b"".join(parts)

@@ -100,12 +100,13 @@ class Jobs:
         """Whether the studio can stop a run, and why its process failed if it did."""
         job = self._jobs.get(name)
         if job is None:
-            return {"own": False, "alive": False, "output": None}
+            return {"own": False, "alive": False, "pid": None, "output": None}
         code = job.process.poll()
         failed = code not in (None, 0, 130, -signal.SIGINT, -signal.SIGTERM)
         return {
             "own": True,
             "alive": code is None,
+            "pid": job.process.pid,
             "output": job.tail() or f"It ended with {code}." if failed else None,
         }
 

@@ -164,8 +164,12 @@ class Studio:
 
     async def listed(self, request: Request) -> Response:
         def answer() -> dict[str, Any]:
-            running = set(self.jobs.running())
-            return {"runs": [{**self.runs.summary(n), "own": n in running} for n in self.runs.names()]}
+            running, found = set(self.jobs.running()), []
+            for name in self.runs.names():
+                # it may have been deleted since
+                with suppress(RequestError):
+                    found.append({**self.runs.summary(name), "own": name in running})
+            return {"runs": found}
 
         return JSONResponse(await self.aside(answer))
 
@@ -180,9 +184,13 @@ class Studio:
                 found = {"name": name, "status": {"state": "preparing"}, "history": {}}
             else:
                 found = self.runs.details(name)
-            if job["own"] and not job["alive"] and found["status"]["state"] in (*LIVE, "interrupted"):
-                found["status"]["state"] = "failed" if job["output"] else "stopped"  # before it could say so
-            return {**found, "state": found["status"]["state"], "job": job}
+            status = found["status"]
+            if job["own"] and not job["alive"] and status["state"] in (*LIVE, "interrupted"):
+                status["state"] = "failed" if job["output"] else "stopped"  # before it could say so
+            # what it says is from before it went on
+            elif job["alive"] and status.get("pid") != job["pid"]:
+                status["state"] = "preparing"
+            return {**found, "state": status["state"], "job": job}
 
         return JSONResponse(await self.aside(answer))
 
@@ -194,7 +202,7 @@ class Studio:
         name = request.path_params["name"]
 
         def answer() -> None:
-            recipe = self.runs.details(name)["settings"].get("recipe")
+            recipe = str(self.runs.details(name)["settings"].get("recipe"))
             if recipe not in offers.RECIPES:
                 raise RequestError(409, f"{name} doesn't say of which recipe it is, so it can't go on.")
             self.jobs.resume(name, recipe)
@@ -257,9 +265,11 @@ class Studio:
         return Guard(Starlette(routes=routes, exception_handlers=handlers, lifespan=life), self.token, host)
 
     def warm(self) -> None:
-        """Open the first model, so that the page finds it ready."""
-        with suppress(Exception):  # told when it is chosen
-            self.shelf.open(self.shelf.listed()[0]["id"])
+        """Open the first model that can be opened, so that the page finds it ready."""
+        for model in self.shelf.listed():
+            with suppress(Exception):  # told when it is chosen
+                self.shelf.open(model["id"])
+                return
 
 
 def failed(status: int, message: str) -> JSONResponse:

@@ -30,7 +30,7 @@ function framed({ encoded, index = 0, label, top, left, rows, columns, full, onP
   const [height, width] = full;
   const frame = svg("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true", preserveAspectRatio: "none" },
     svg("rect", { x: left, y: top, width: columns, height: rows, class: "frame" }));
-  const box = el("div", { className: "framed", tabIndex: onPick ? 0 : -1, role: "img", ariaLabel: label, "data-keep": keep }, canvas, frame);
+  const box = el("div", { className: "framed", tabIndex: onPick ? 0 : -1, role: onPick ? "application" : "img", ariaLabel: label, "data-keep": keep }, canvas, frame);
   box.style.aspectRatio = `${width} / ${height}`;
   if (onPick) {
     const at = (event) => {

@@ -15,7 +15,7 @@ function ticks(low, high, count = 5) {
  * Lines over epochs.
  * root: element that holds the chart; series: [{ name, color: 1..8, dashed, points: [[x, y]] }].
  */
-export function lineChart(root, { title, series, width = 460, height = 240 }) {
+export function lineChart(root, { title, series, width = root.clientWidth || 460, height = 240 }) {
   const drawn = series.map((s) => ({ ...s, points: s.points.filter(([, y]) => Number.isFinite(y)) }))
     .filter((s) => s.points.length);
   const figure = el("figure", { className: "chart" }, el("figcaption", {}, title));

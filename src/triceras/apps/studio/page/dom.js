@@ -22,7 +22,7 @@ export function svg(tag, attributes = {}, ...children) {
   return node;
 }
 
-export const percent = (p, digits = 1) => `${(100 * p).toFixed(digits)} %`;
+export const percent = (p, digits = 1) => `${(100 * p).toFixed(digits)}\u00a0%`;
 
 /** A number in few characters: 0.123, 12.3, 1.2e6. */
 export function short(value, digits = 3) {

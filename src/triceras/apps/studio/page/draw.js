@@ -55,6 +55,7 @@ function showAnswer({ classes, probabilities, order, seen }, milliseconds) {
 function showBars(classes, probabilities, best, order) {
   const list = $("bars");
   const shown = order ?? classes.map((_, i) => i);
+  list.parentElement.classList.toggle("words", shown.some((index) => classes[index].length > 8));
   while (list.children.length > shown.length) list.lastChild.remove();
   while (list.children.length < shown.length) {
     list.append(el("li", {}, el("span", { className: "name" }), el("span", { className: "track" },
@@ -73,7 +74,8 @@ function showBars(classes, probabilities, best, order) {
 function showNothing() {
   $("best-class").textContent = "–";
   $("best-class").classList.remove("word");
-  $("best-how").textContent = state.model ? "Waiting for a drawing" : "No model yet: train one first";
+  const none = $("model").options.length && !$("model").value;
+  $("best-how").textContent = state.model ? "Waiting for a drawing" : none ? "No model yet" : "";
   $("spoken").textContent = "";
   const classes = state.facts?.classes ?? [];
   showBars(classes.slice(0, FEW), classes.slice(0, FEW).map(() => 0), -1);
@@ -114,6 +116,7 @@ export function start() {
     if (names.includes("facts")) {
       $("centre").checked = state.centre;
       $("centre-row").hidden = state.facts?.channels !== 1;
+      $("pad-what").textContent = state.facts?.digits ? "Draw a digit here" : "Draw here";
     }
     if (names.includes("input") && state.input?.strokes !== pad.strokes && state.input?.strokes) {
       pad.image = null; // an example, taken elsewhere
@@ -121,7 +124,7 @@ export function start() {
       pad.paint();
       $("pad-hint").hidden = true;
     }
-    if (!state.input) showNothing(); else predict();
+    if (state.input && state.model) predict(); else showNothing();
   });
   showNothing();
 }

@@ -142,10 +142,12 @@ function maps(layer) {
   const one = (channel, i) => {
     const canvas = el("canvas", { className: "pixels" });
     paintMap(canvas, layer.maps, i);
-    return el("button", { type: "button", className: "map", ariaPressed: String(channel === place.channel),
+    return el("button", { type: "button", className: "map", ariaPressed: String(channel === place.channel), tabIndex: -1,
       ariaLabel: `Map ${channel}`, onclick: () => pick(channel) }, canvas, el("span", {}, String(channel)));
   };
   grid.append(...layer.channels.slice(0, FIRST).map(one));
+  // one stop of the Tab key; arrow keys go to the others
+  (grid.querySelector("[aria-pressed=true]") ?? grid.firstChild).tabIndex = 0;
   roving(grid, ".map");
   const left = layer.channels.length - FIRST;
   const all = left > 0 && el("button", { type: "button", className: "quiet", onclick: (event) => {
@@ -178,7 +180,9 @@ function pick(channel) {
   stop();
   place = { ...place, channel };
   for (const map of $("layer").querySelectorAll(".map")) {
-    map.setAttribute("aria-pressed", String(map.getAttribute("aria-label") === `Map ${channel}`));
+    const here = map.getAttribute("aria-label") === `Map ${channel}`;
+    map.setAttribute("aria-pressed", String(here));
+    map.tabIndex = here ? 0 : -1;
   }
   if ($("value")) $("value").value = channel;
   if (seen.layers[chosen].explained) showUnit();

@@ -12,7 +12,6 @@ const PARTS = { draw, inside, train, runs };
 
 function route() {
   const [, name, ...rest] = location.hash.split("/");
-  if (location.hash && !PARTS[name]) return; // a link within the page
   const part = PARTS[name] ? name : "draw";
   for (const each of Object.keys(PARTS)) $(each).hidden = each !== part;
   for (const link of document.querySelectorAll(".top nav a")) {
@@ -22,7 +21,16 @@ function route() {
   notice();
   for (const [each, { hide }] of Object.entries(PARTS)) if (each !== part) hide?.();
   if (part === "draw" || part === "inside") loadModels();
-  PARTS[part].show?.(rest.map(decodeURIComponent));
+  PARTS[part].show?.(rest.map(decoded));
+}
+
+function decoded(text) {
+  try { return decodeURIComponent(text); } catch { return text; }
+}
+
+/** Says what is wrong with a model, while a part is shown that uses it. */
+function complain(error) {
+  if (!$("with-model").hidden) notice(error.message);
 }
 
 async function loadModels() {
@@ -30,28 +38,38 @@ async function loadModels() {
     const { models } = await get("/api/models");
     const select = $("model"), wanted = select.value || localStorage.getItem("model");
     select.replaceChildren(...models.map(({ id, name }) => el("option", { value: id }, name)));
-    if (!models.length) select.append(el("option", { value: "" }, "none yet"));
+    if (!models.length) {
+      select.append(el("option", { value: "" }, "none yet"));
+      $("model-facts").replaceChildren(el("a", { href: "#/train" }, "Train a network first"));
+    }
     if (models.some(({ id }) => id === wanted)) select.value = wanted;
-    if (select.value !== state.model) await choose(select.value);
-  } catch (error) { notice(error.message); }
+    if (select.value === state.model) return;
+    const first = !models.some(({ id }) => id === wanted);
+    while (!await choose(select.value) && first && select.selectedIndex + 1 < models.length) select.selectedIndex += 1;
+  } catch (error) { complain(error); }
 }
 
+/** Opens a model; returns whether it can be used. */
 async function choose(model) {
   change({ model: "", facts: null });
-  if (!model) return;
+  if (!model) return false;
   $("model-facts").textContent = "Opening …";
   try {
     const facts = await get(`/api/model?${new URLSearchParams({ model })}`);
-    if ($("model").value !== model) return;
+    if ($("model").value !== model) return true;
     notice();
     localStorage.setItem("model", model);
     const [height, width] = facts.size;
     $("model-facts").textContent = `${facts.classes.length} classes · ${width} × ${height} `
       + `${facts.channels === 1 ? "gray" : "colour"} · ${facts.parameters.toLocaleString()} weights`;
     change({ model, facts, centre: facts.digits });
+    return true;
   } catch (error) {
+    // another one was chosen meanwhile
+    if ($("model").value !== model) return true;
     $("model-facts").textContent = "";
-    notice(error.message);
+    complain(error);
+    return false;
   }
 }
 
@@ -76,5 +94,6 @@ function theme() {
 theme();
 $("model").onchange = (event) => choose(event.target.value);
 for (const part of Object.values(PARTS)) part.start();
+document.querySelector(".skip").onclick = (event) => { event.preventDefault(); $("content").focus(); };
 addEventListener("hashchange", () => { route(); scrollTo(0, 0); });
 route();

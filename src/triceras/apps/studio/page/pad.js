@@ -1,7 +1,10 @@
 // The drawing area: mouse, touch, pen or keyboard make strokes, lists of points between 0 and 1.
 
+import { notice } from "./dom.js";
+
 const PEN = 0.072; // width of a stroke, as a part of the area
 const STEP = 0.02; // of the keyboard's pen
+const NEAR = 0.004; // points that are closer are left out
 const MOST = 4000; // points of a drawing, more than a hand makes
 
 export class Pad {
@@ -21,7 +24,7 @@ export class Pad {
   }
 
   clear() { this.strokes = []; this.image = null; this.pens.clear(); this.#lift(); this.#tell(); }
-  undo() { this.strokes.pop(); this.pens.clear(); this.#lift(); this.#tell(); }
+  undo() { this.strokes.pop(); this.image = null; this.pens.clear(); this.#lift(); this.#tell(); }
   show(image) { this.strokes = []; this.image = image; this.paint(); }
 
   #at(event) {
@@ -40,6 +43,7 @@ export class Pad {
   }
 
   #begin(pen, point, event) {
+    if (this.points >= MOST) return notice("The drawing is full: undo or clear something to go on.");
     this.image = null;
     const stroke = [point];
     stroke.pressure = event?.pointerType === "pen" && event.pressure ? [event.pressure] : null;
@@ -54,7 +58,7 @@ export class Pad {
     const events = event.getCoalescedEvents?.() ?? [];
     for (const each of events.length ? events : [event]) {
       const point = this.#at(each), last = stroke.at(-1);
-      if (Math.hypot(point[0] - last[0], point[1] - last[1]) < 0.002 || this.points >= MOST) continue;
+      if (Math.hypot(point[0] - last[0], point[1] - last[1]) < NEAR || this.points >= MOST) continue;
       stroke.push(point);
       stroke.pressure?.push(each.pressure);
     }
@@ -69,17 +73,18 @@ export class Pad {
 
   #key(event) {
     const move = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const key = event.key.toLowerCase(), command = event.ctrlKey || event.metaKey;
+    if (event.altKey || (command && key !== "z")) return;
     if (move) {
       const [x, y] = this.cursor ?? [0.5, 0.5], clip = (v) => Math.round(1e4 * Math.min(0.98, Math.max(0.02, v))) / 1e4;
       this.cursor = [clip(x + move[0] * STEP), clip(y + move[1] * STEP)];
       const stroke = this.pens.get("keyboard");
-      if (stroke) { stroke.push(this.cursor); this.#tell(); } else this.paint();
+      if (stroke && this.points < MOST) { stroke.push(this.cursor); this.#tell(); } else this.paint();
     } else if (event.key === " ") {
       this.cursor ??= [0.5, 0.5];
       if (this.pens.has("keyboard")) { this.#lift(); this.paint(); } else this.#begin("keyboard", this.cursor);
-    } else if (event.key === "c" || event.key === "Delete") this.clear();
-    else if (event.key === "z" || event.key === "Backspace") this.undo();
+    } else if (key === "c" || key === "delete") this.clear();
+    else if (key === "z" || key === "backspace") this.undo();
     else return;
     event.preventDefault();
   }
@@ -88,7 +93,12 @@ export class Pad {
 
   #tell() { this.paint(); this.changed(this.strokes); }
 
+  /** Once a frame, however many events there are. */
   paint() {
+    this.frame ??= requestAnimationFrame(() => { this.frame = null; this.#draw(); });
+  }
+
+  #draw() {
     const { canvas } = this, size = canvas.width, context = canvas.getContext("2d");
     context.fillStyle = "#101314";
     context.fillRect(0, 0, size, size);

@@ -1,10 +1,10 @@
 // The part "Runs": past trainings, their curves beside each other, reports and pictures.
 
 import { get, picture } from "./api.js";
-import { curves } from "./curves.js";
+import { curves, SOON } from "./curves.js";
 import { $, el, notice, percent, short } from "./dom.js";
 import { useModel } from "./state.js";
-import { badge } from "./train.js";
+import { badge, LIVE } from "./train.js";
 
 const MOST = 8; // runs compared at once, one for each colour
 const PICTURES = { "curves.png": "Learning curves", "confusion.png": "Confusion matrix", "mistakes.png": "Worst mistakes",
@@ -15,6 +15,7 @@ const FOLLOW = { preparing: "Follow it", running: "Follow it", stopped: "Resume 
 let list = [];
 let compared = [];  // names
 let shown = null;   // the run below
+let urls = [];      // of its pictures
 
 function table() {
   const row = (run) => {
@@ -23,13 +24,14 @@ function table() {
     return el("tr", { "data-run": run.name }, el("td", { className: "text" }, box),
       el("th", { scope: "row", className: "text" }, el("a", { href: `#/runs/${encodeURIComponent(run.name)}` }, run.name)),
       el("td", { className: "text" }, badge(run.state)),
-      el("td", {}, run.epochs ? `${run.epoch} / ${run.epochs}` : String(run.epoch || "–")),
+      el("td", { className: "more" }, run.epochs ? `${run.epoch} / ${run.epochs}` : String(run.epoch || "–")),
       el("td", {}, typeof run.accuracy === "number" ? percent(run.accuracy, 2) : "–"),
-      el("td", {}, typeof run.best.accuracy === "number" ? percent(run.best.accuracy, 2) : "–"),
-      el("td", {}, new Date(1000 * run.changed).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })));
+      el("td", { className: "more" }, typeof run.best.accuracy === "number" ? percent(run.best.accuracy, 2) : "–"),
+      el("td", { className: "more" }, new Date(1000 * run.changed).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })));
   };
-  const heads = [["Compare", true], ["Run", true], ["State", true], ["Epochs"], ["Test accuracy"], ["Best validation"], ["Changed"]];
-  $("runs-table").replaceChildren(el("thead", {}, el("tr", {}, heads.map(([text, left]) => el("th", { scope: "col", className: left ? "text" : "" }, text)))),
+  const heads = [["Compare", "text"], ["Run", "text"], ["State", "text"], ["Epochs", "more"], ["Test accuracy", ""],
+    ["Best validation", "more"], ["Changed", "more"]];
+  $("runs-table").replaceChildren(el("thead", {}, el("tr", {}, heads.map(([text, className]) => el("th", { scope: "col", className }, text)))),
     el("tbody", {}, list.map(row)));
 }
 
@@ -69,11 +71,12 @@ async function showRun(name) {
       .filter(([, value]) => typeof value === "number")
       .map(([label, value, say]) => el("div", {}, el("dt", {}, label), el("dd", {}, say === percent ? percent(value, 2) : short(value))));
     box.replaceChildren(
-      el("div", { className: "training-head" }, el("h2", {}, run.name), badge(run.state),
+      el("div", { className: "training-head" }, el("h2", { tabIndex: -1 }, run.name), badge(run.state),
         run.model && el("button", { type: "button", onclick: () => useModel(run.model) }, "Draw with it"),
         el("a", { href: `#/train/${encodeURIComponent(name)}` }, FOLLOW[run.state] ?? "Its training")),
+      run.status.error ? el("p", { className: "notice" }, run.status.error) : "",
       facts.length ? el("dl", { className: "figures" }, facts) : "", charts, report(run.report), pictures(run), settings(run.settings));
-    curves(charts, [run]);
+    curves(charts, [run], LIVE.includes(run.state) ? SOON : undefined);
   } catch (error) { notice(error.message); }
 }
 
@@ -88,12 +91,14 @@ function report(found) {
 }
 
 function pictures(run) {
+  urls.forEach(URL.revokeObjectURL);
+  urls = [];
   if (!run.pictures?.length) return "";
   const box = el("div", { className: "pictures" });
   for (const file of run.pictures) {
     const title = PICTURES[file] ?? file, image = el("img", { alt: `${title} of ${run.name}` });
     picture(`/api/runs/${encodeURIComponent(run.name)}/${encodeURIComponent(file)}?${run.changed}`)
-      .then((url) => { image.src = url; }, (error) => notice(error.message));
+      .then((url) => { image.src = url; urls.push(url); }, (error) => notice(error.message));
     box.append(el("button", { type: "button", onclick: () => enlarge(image) }, image, el("span", {}, title)));
   }
   return el("div", {}, el("h3", { className: "gap" }, "Pictures"), box);
@@ -126,6 +131,11 @@ export async function show([name] = []) {
     const known = (each) => list.some((run) => run.name === each);
     compared = compared.filter(known);
     table();
+    if (name && !known(name)) notice(`There is no run called “${name}”.`);
     await Promise.all([showRun(known(name) ? name : list[0].name), showCompared()]);
+    if (!known(name)) return;
+    // the link that was followed is gone
+    $("run").querySelector("h2")?.focus({ preventScroll: true });
+    $("run").scrollIntoView({ block: "nearest" });
   } catch (error) { notice(error.message); }
 }

@@ -1,14 +1,14 @@
 // The part "Train": a recipe and its options, and the newest training as it goes.
 
 import { get, post } from "./api.js";
-import { $, el, notice } from "./dom.js";
-import { curves } from "./curves.js";
+import { $, el, notice, percent } from "./dom.js";
+import { curves, SOON } from "./curves.js";
 
 const EVERY = 800; // milliseconds between looks at a training
 
 let recipes = [];
 let name = null;   // of the run that is shown
-let timer = null, lookedAt = 0;
+let timer = null, lookedAt = 0, lost = false;
 
 export const LIVE = ["preparing", "running"];
 const STATES = { preparing: "Preparing", running: "Running", finished: "Finished", stopped: "Stopped", failed: "Failed",
@@ -104,11 +104,15 @@ async function look() {
   try {
     const found = await get(`/api/runs/${encodeURIComponent(run)}`);
     if (turn !== lookedAt) return;
+    if (lost) notice();
+    lost = false;
     showTraining(found);
     if (LIVE.includes(found.state) || found.job.alive) timer = setTimeout(look, EVERY);
   } catch (error) {
+    if (turn !== lookedAt) return;
     notice(error.message);
-    if (turn === lookedAt) timer = setTimeout(look, 4 * EVERY);
+    lost = error.status !== 404;
+    if (lost) timer = setTimeout(look, 4 * EVERY); else showNone();
   }
 }
 
@@ -122,6 +126,12 @@ async function act(action) {
   } catch (error) { notice(error.message); }
 }
 
+function showNone() {
+  name = null;
+  delete $("training").dataset.run;
+  $("training").replaceChildren(el("div", { className: "empty" }, el("p", {}, "Start a training: its progress and curves appear here.")));
+}
+
 function frame(run) {
   const button = (id, text, action, kind = "") => el("button", { id, type: "button", className: kind, hidden: true, onclick: () => act(action) }, text);
   $("training").dataset.run = run;
@@ -130,7 +140,8 @@ function frame(run) {
       button("stop", "Stop", "stop", "danger"), button("resume", "Resume", "resume", "main"),
       el("a", { id: "to-run", href: `#/runs/${encodeURIComponent(run)}`, hidden: true }, "See the run")),
     el("div", { id: "training-progress", hidden: true }, el("p", { className: "soft", id: "training-said" }),
-      el("progress", { id: "training-bar", max: 1, value: 0, ariaLabel: "Progress of the training" })),
+      el("progress", { id: "training-bar", max: 1, value: 0, ariaLabel: "Progress of the training" }),
+      el("p", { className: "soft small", id: "training-elsewhere", hidden: true })),
     el("dl", { className: "figures", id: "figures" }),
     el("p", { className: "notice", id: "training-error", hidden: true }), el("pre", { id: "training-output", hidden: true }),
     el("div", { className: "charts", id: "live-curves" }),
@@ -146,6 +157,8 @@ function showTraining({ name: run, state, status, history, settings, job }) {
   $("resume").hidden = live || job.alive || !["stopped", "interrupted"].includes(state);
   $("to-run").hidden = live || !settings;
   $("training-progress").hidden = !live;
+  $("training-elsewhere").hidden = job.own;
+  $("training-elsewhere").textContent = `This studio didn't start it: stop it with Ctrl+C where it runs, or end its process, ${status.pid}.`;
   const { epoch = 0, epochs, step = 0, steps } = status;
   const whole = epochs && steps ? (Math.max(0, epoch - 1) + step / steps) / epochs : null;
   $("training-said").textContent = state === "preparing" ? "Reading data and building the network …"
@@ -154,7 +167,7 @@ function showTraining({ name: run, state, status, history, settings, job }) {
   const logs = live ? status.logs ?? {} : Object.fromEntries(Object.entries(history).map(([key, column]) => [key, column.at(-1)]));
   $("figures").replaceChildren(...Object.entries(logs).filter(([key, value]) => key !== "epoch" && typeof value === "number")
     .map(([key, value]) => el("div", {}, el("dt", {}, key.replace(/^val_/, "validation ").replaceAll("_", " ")),
-      el("dd", {}, key.endsWith("accuracy") ? `${(100 * value).toFixed(2)} %` : value.toPrecision(3)))));
+      el("dd", {}, key.endsWith("accuracy") ? percent(value, 2) : value.toPrecision(3)))));
   $("training-error").hidden = !(status.error || state === "failed");
   $("training-error").textContent = status.error || job.output?.split("\n").at(-1) || "The training ended before it was done.";
   $("training-output").hidden = state !== "failed" || !job.output;
@@ -162,7 +175,7 @@ function showTraining({ name: run, state, status, history, settings, job }) {
   const done = history.epoch?.length ?? 0;
   if ($("live-curves").dataset.drawn !== `${run} ${done} ${live}`) {
     $("live-curves").dataset.drawn = `${run} ${done} ${live}`;
-    curves($("live-curves"), [{ name: run, history }]);
+    curves($("live-curves"), [{ name: run, history }], SOON);
     $("live-curves").hidden = !done && !live;
     const last = history.val_accuracy?.at(-1) ?? history.accuracy?.at(-1);
     if (done) $("training-spoken").textContent = `Epoch ${done} is done${last ? `, accuracy ${(100 * last).toFixed(1)} percent` : ""}.`;
@@ -183,9 +196,8 @@ export async function show([run] = []) {
     }
     const { runs } = await get("/api/runs");
     const shown = run ?? (runs.find((each) => each.own) ?? runs.find((each) => LIVE.includes(each.state)))?.name ?? name;
-    if (shown) follow(shown);
-    else $("training").replaceChildren(el("div", { className: "empty" }, el("p", {}, "Start a training: its progress and curves appear here.")));
+    if (shown) follow(shown); else showNone();
   } catch (error) { notice(error.message); }
 }
 
-export function hide() { clearTimeout(timer); lookedAt += 1; }
+export function hide() { clearTimeout(timer); lookedAt += 1; lost = false; }
