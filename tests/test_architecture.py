@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1] / "src" / "triceras"
 # resolve names that users pass (a layer's "relu", a model's save()) and may point up.
 LEVELS = [
     ["apps", "__main__"],
-    ["visualization"],
+    ["visualization", "wrappers"],
     ["applications"],
     ["models"],
     ["saving"],

@@ -50,5 +50,6 @@ _publish(
                   "triceras.preprocessing"),
         "utils.bounding_boxes": ("triceras.utils.bounding_boxes",),
         "visualization": ("triceras.visualization",),
+        "wrappers": ("triceras.wrappers",),
     }
 )  # fmt: skip

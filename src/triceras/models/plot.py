@@ -77,11 +77,110 @@ def plot_model(
         StateError: the model isn't built.
         ArgumentError: unknown file format or direction.
     """
-    if kwargs:
-        raise ArgumentTypeError(f"plot_model() got unknown arguments: {sorted(kwargs)}")
     path = Path(to_file)
     if path.suffix[1:].lower() not in FORMATS:
         raise ArgumentError(f"plot_model() writes {', '.join(FORMATS)} files. Received: {str(to_file)!r}")
+    shown = Shown(
+        show_shapes, show_dtype, show_layer_names, show_layer_activations, show_trainable, expand_nested
+    )
+    boxes = _checked_boxes("plot_model", model, shown, rankdir, splines, kwargs)
+    require("matplotlib", "plot", "plot_model()")
+    _place(boxes, across=rankdir == "LR")
+    _draw(boxes, path, dpi, across=rankdir == "LR", splines=splines)
+    if "IPython" in sys.modules and path.suffix.lower() == ".png":
+        from IPython import display
+
+        return display.Image(filename=str(path))
+    return None
+
+
+@export("utils.model_to_dot")
+def model_to_dot(
+    model: Model,
+    show_shapes: bool = False,
+    show_dtype: bool = False,
+    show_layer_names: bool = True,
+    rankdir: str = "TB",
+    expand_nested: bool = False,
+    dpi: int = 200,
+    subgraph: bool = False,
+    show_layer_activations: bool = False,
+    show_trainable: bool = False,
+    splines: str = "ortho",
+    **kwargs: Any,
+) -> Any:
+    """A model's layers and how they connect, as a graph for Graphviz; needs the library `pydot`.
+
+    Args:
+        subgraph: return a cluster, to be put into another graph.
+        **kwargs: none; there for compatibility.
+
+    All other arguments are those of `plot_model`.
+
+    Returns:
+        A `pydot.Dot`, or a `pydot.Cluster`.
+
+    >>> from triceras import Sequential, layers
+    >>> graph = model_to_dot(Sequential([layers.Input((3,)), layers.Dense(2), layers.ReLU()]))
+    >>> len(graph.get_nodes()), len(graph.get_edges())
+    (2, 1)
+    """
+    shown = Shown(
+        show_shapes, show_dtype, show_layer_names, show_layer_activations, show_trainable, expand_nested
+    )
+    boxes = _checked_boxes("model_to_dot", model, shown, rankdir, splines, kwargs)
+    pydot = require("pydot", "all", "model_to_dot()")
+    if subgraph:
+        graph = pydot.Cluster(graph_name=pydot.quote_id_if_necessary(model.name), label=model.name)
+    else:
+        graph = pydot.Dot(graph_type="digraph", rankdir=rankdir, dpi=dpi, splines=splines)
+    graph.set_node_defaults(shape="box", style="filled", fontname="Helvetica")
+    names = {id(box): f"{model.name}_{number}" for number, box in enumerate(boxes)}
+    for box in boxes:
+        name, label = pydot.quote_id_if_necessary(names[id(box)]), "\n".join(box.lines)
+        graph.add_node(pydot.Node(name, label=label, fillcolor=box.colour))
+    for box in boxes:
+        for parent in box.parents:
+            graph.add_edge(pydot.Edge(*map(pydot.quote_id_if_necessary, (names[id(parent)], names[id(box)]))))
+    return graph
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a picture tells of each layer."""
+
+    shapes: bool
+    dtype: bool
+    names: bool
+    activations: bool
+    trainable: bool
+    nested: bool
+
+    def describe(self, step: Any) -> list[str]:
+        """The lines in the box of an operation."""
+        lines = [f"{step.name} ({kind_of(step)})" if self.names else kind_of(step)]
+        activation = getattr(step, "activation", None)
+        if self.activations and activation is not None:
+            lines.append(f"activation: {getattr(activation, '__name__', activation)}")
+        if self.shapes:
+            shapes = [str(t.shape) for n in step._inbound_nodes[:1] for t in n.inputs]
+            lines += ([f"in:  {', '.join(shapes)}"] if shapes else []) + [f"out: {output_shape(step)}"]
+        if self.dtype:
+            found = {t.dtype for n in step._inbound_nodes for t in n.outputs} or {
+                getattr(step, "compute_dtype", "?")
+            }
+            lines.append(f"dtype: {', '.join(sorted(found))}")
+        if self.trainable and isinstance(step, Layer):
+            lines.append("trained" if step.trainable else "frozen")
+        return lines
+
+
+def _checked_boxes(
+    function: str, model: Model, shown: Shown, rankdir: str, splines: str, rest: dict[str, Any]
+) -> list[Box]:
+    """The boxes of a model, if the arguments that both functions have are right."""
+    if rest:
+        raise ArgumentTypeError(f"{function}() got unknown arguments: {sorted(rest)}")
     if rankdir not in ("TB", "LR"):
         raise ArgumentError(f'`rankdir` must be "TB" or "LR". Received: {rankdir!r}')
     if splines not in ("ortho", "line", "polyline", "curved", "spline"):
@@ -92,34 +191,7 @@ def plot_model(
         raise StateError(
             f"Model {model.name!r} isn't built, so its layers aren't connected yet. Build it or call it on data."
         )
-    require("matplotlib", "plot", "plot_model()")
-
-    def describe(step: Any) -> list[str]:
-        is_layer = isinstance(step, Layer)
-        lines = [f"{step.name} ({kind_of(step)})" if show_layer_names else kind_of(step)]
-        activation = getattr(step, "activation", None)
-        if show_layer_activations and activation is not None:
-            lines.append(f"activation: {getattr(activation, '__name__', activation)}")
-        if show_shapes:
-            shapes = [str(t.shape) for n in step._inbound_nodes[:1] for t in n.inputs]
-            lines += ([f"in:  {', '.join(shapes)}"] if shapes else []) + [f"out: {output_shape(step)}"]
-        if show_dtype:
-            found = {t.dtype for n in step._inbound_nodes for t in n.outputs} or {
-                getattr(step, "compute_dtype", "?")
-            }
-            lines.append(f"dtype: {', '.join(sorted(found))}")
-        if show_trainable and is_layer:
-            lines.append("trained" if step.trainable else "frozen")
-        return lines
-
-    boxes = list(_boxes(model, describe, expand_nested, {}))
-    _place(boxes, across=rankdir == "LR")
-    _draw(boxes, path, dpi, across=rankdir == "LR", splines=splines)
-    if "IPython" in sys.modules and path.suffix.lower() == ".png":
-        from IPython import display
-
-        return display.Image(filename=str(path))
-    return None
+    return list(_boxes(model, shown.describe, shown.nested, {}))
 
 
 def _boxes(model: Model, describe: Any, expand: bool, made: dict[int, Box]) -> Iterator[Box]:

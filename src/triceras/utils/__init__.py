@@ -5,7 +5,7 @@ import sys
 
 from triceras.core.registry import PublicModule
 
-FAMILIES = ("arrays", "files", "images", "sampling")
+FAMILIES = ("arrays", "config", "files", "images", "sampling")
 for family in FAMILIES:
     importlib.import_module(f"triceras.utils.{family}")
 
