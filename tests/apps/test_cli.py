@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +108,22 @@ def test_mistakes_are_one_line(triceras: Any, arguments: list[str], message: str
     assert status == 1 and errors.startswith(message) and errors.count("\n") == 1
 
 
+def test_where_nothing_can_be_written(triceras: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    for arguments in (["demo"], ["demo", "--out", "a/b"]):
+        status, _, errors = triceras(*arguments)
+        assert status == 1 and errors.startswith("Error: --out: nothing can be written to '")
+
+
+def test_colors(triceras: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Any] = []
+    monkeypatch.setattr(cli.typer, "secho", lambda text, fg, err: told.append(fg))
+    triceras("summary", "nothing.keras")
+    monkeypatch.setenv("NO_COLOR", "1")
+    triceras("summary", "nothing.keras")
+    assert told == ["red", None]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"), [(["demo", "--epochs", "0"], "--epochs"), (["fly"], "fly")]
 )
@@ -121,9 +139,19 @@ def test_pictures_without_matplotlib(triceras: Any, monkeypatch: pytest.MonkeyPa
     assert not Path("runs").exists()
 
 
+def test_warnings_are_one_line(
+    triceras: Any, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    monkeypatch.setattr(demo, "run", lambda *_: warnings.warn("the loss is nan", stacklevel=1))
+    warnings.simplefilter("always")
+    status, _, errors = triceras("demo")
+    assert (status, errors) == (0, "Warning: the loss is nan\n")
+
+
 def test_help_and_version(triceras: Any) -> None:
     status, output, _ = triceras("--help")
-    assert status == 0 and "demo" in output and "summary" in output
+    assert status == 0 and output.index("demo") < output.index("train  ") < output.index("summary")
+    assert "..." not in output.partition("Commands")[2]
     for option in ("--epochs", "--batch-size", "--lr", "--data", "--engine", "--seed", "--out"):
         assert option in triceras("demo", "--help")[1]
     assert triceras("--version")[1] == f"triceras {keras.__version__}\n"

@@ -208,6 +208,11 @@ def test_a_run_can_be_made_longer(npz: str) -> None:
     assert len(rows(folder)) == 2
     with pytest.raises(ArgumentError, match=r"--lr was 0.001 and is 0.5; --seed was 0 and is 1"):
         training.run(recipe, {"lr": 0.5, "seed": 1}, folder, resume=True)
+    settings = Run(folder).settings
+    Run(folder).settings = settings | {"classes": settings["classes"][::-1]}
+    with pytest.raises(ArgumentError, match="aren't those of the run"):
+        training.run(recipe, {"epochs": 3}, folder, resume=True)
+    Run(folder).settings = settings
     (x, y), _ = digits(100, 0), None
     np.savez("digits.npz", x_train=x, y_train=y, x_test=x, y_test=y)
     with pytest.raises(ArgumentError, match="aren't those of the run"):
@@ -316,13 +321,24 @@ def test_mixed_precision_is_left_as_it_was(npz: str) -> None:
             "Error: --data: the folder 'loose' holds 1 pictures, but none in a folder",
         ),
         (["images", "--data", "one"], "Error: --data: all pictures in 'one' are of one class, 'dark'."),
-        (["images", "--data", "list.csv"], "Error: --data: 'list.csv' must have the columns file and label"),
+        (
+            ["images", "--data", "list.csv"],
+            "Error: --data: 'list.csv' must have a file and its label in each line",
+        ),
         (["mnist-mlp", "--data", "nowhere"], "Error: --data: there is no file or folder 'nowhere'."),
         (["mnist-mlp", "--data", "list.csv"], "Error: --data: 'list.csv' is no .npz file"),
         (["mnist-mlp", "--data", "empty"], "Error: --data: the folder 'empty' holds no idx files"),
         (["mnist-mlp", "--image-size", "big"], "Error: --image-size takes 64 or 64x48"),
-        (["mnist-mlp", "--epochs", "0"], "Error: --epochs is too small: 0"),
-        (["mnist-mlp", "--optimizer", "hope"], "Error: --optimizer: "),
+        (["mnist-mlp", "--image-size", "100000"], "Error: --image-size takes 64 or 64x48"),
+        (["mnist-mlp", "--lr", "nan"], "Error: --lr must be a number above 0. Received: nan"),
+        (["mnist-mlp", "--lr", "inf"], "Error: --lr must be a number above 0. Received: inf"),
+        (["mnist-mlp", "--epochs", "0"], "Error: --epochs must be 1 or more. Received: 0"),
+        (["mnist-mlp", "--optimizer", "hope"], "Error: --optimizer must be sgd, adam"),
+        (["mnist-mlp", "--optimizer", "LossScaleOptimizer"], "Error: --optimizer must be sgd, adam"),
+        (
+            ["images", "--data", "two", "--engine", "numpy"],
+            "Error: --engine: The NumPy engine computes no gradients",
+        ),
         (["mnist-mlp", "--engine", "abacus"], "Error: Unknown engine 'abacus'."),
         (["mnist-mlp", "--out", "full"], "Error: --out: the folder 'full' isn't empty."),
         (["mnist-mlp", "--out", "list.csv"], "Error: --out: the folder 'list.csv' can't be made"),
@@ -331,6 +347,10 @@ def test_mixed_precision_is_left_as_it_was(npz: str) -> None:
         (
             ["images", "--data", "two", "--model", "big"],
             "Error: --model must be small or a network of applications, such as ",
+        ),
+        (
+            ["images", "--data", "two", "--freeze"],
+            "Error: --weights, --freeze and --fine-tune are for ready-made networks",
         ),
         (
             ["images", "--data", "two", "--fine-tune", "3"],
@@ -400,9 +420,52 @@ def test_lists() -> None:
         parts = find_parts(Path("list.csv"))
         assert [label for files in parts.values() for label in files.labels] == ["x", "y"]
     assert set(parts) == {"train", "validation"}
+    Path("list.csv").write_text("file,label,split\na/dark/0_0.png,x,test\n")
+    assert set(find_parts(Path("list.csv"))) == {"test"}
     Path("list.csv").write_text("file,label,split\na,b,c\n")
     with pytest.raises(FileFormatError, match="unknown split 'c'"):
         find_parts(Path("list.csv"))
+
+
+def test_lists_of_numbers_and_of_odd_names(triceras: Any) -> None:
+    """Classes in the order of numbers; names that aren't markup, in letters that the font lacks."""
+    cells(Path("a"), 6)
+    text = "".join(
+        f"{name};a/{kind}/0_{i}.png\n" for name, kind in (("10", "dark"), ("9", "light")) for i in range(6)
+    )
+    Path("list.csv").write_text(f"category;image name\n{text}")
+    assert from_files(Path("list.csv"), (8, 8), 1).classes == ["9", "10"]
+    Path("list.csv").write_text(text.replace("10;", "[/b]\u72ac;"), encoding="utf-8")
+    arguments = ["--epochs", "1", "--image-size", "8", "--out", "a [b] c"]
+    status, output, errors = triceras("train", "images", "--data", "list.csv", *arguments)
+    assert (status, errors) == (0, "")
+    assert "([/b]\u72ac 4, 9 4)" in " ".join(output.split()) or "(9 4, [/b]\u72ac 4)" in " ".join(
+        output.split()
+    )
+    assert "Written to a [b] c/" in output and "predict 'a [b] c/best.keras' PICTURE" in output
+
+
+def test_folders_that_are_no_classes() -> None:
+    cells(Path("a/things"), 4, ("car", "train"))
+    cells(Path("a/__MACOSX"), 1, ("things",))
+    Path("a/things/plane").mkdir()
+    data = from_files(Path("a"), (8, 8), 1)
+    assert data.classes == ["car", "train"] and "'plane' holds no pictures" in data.notes[0]
+    cells(Path("b/test"), 2)
+    assert set(find_parts(Path("b"))) == {"test"}
+    with pytest.raises(DataUnavailableError, match="has no pictures for training, only for test"):
+        from_files(Path("b"), (8, 8), 1)
+
+
+def test_too_few_pictures() -> None:
+    cells(Path("a"), 1)
+    with pytest.raises(ArgumentError, match="there are no pictures left for"):
+        from_files(Path("a"), (8, 8), 1)
+    Path("list.csv").write_text("file,label\nnowhere.png,a\na/dark/0_0.png,b\n")
+    with pytest.raises(
+        ArgumentError, match=r"no picture of \['a'\] in 'list.csv' .* nowhere.png: there is no such"
+    ):
+        from_files(Path("list.csv"), (8, 8), 1)
 
 
 def test_missing_parts_are_always_the_same() -> None:
@@ -452,6 +515,32 @@ def test_evaluate(triceras: Any, npz: str, arguments: list[str], message: str) -
         assert status == 0 and "accuracy" in output
 
 
+def test_what_evaluate_leaves_out(triceras: Any) -> None:
+    layers = keras.layers
+    keras.Sequential([layers.Input((8, 8, 3)), layers.Flatten(), layers.Dense(2)]).save("model.keras")
+    cells(Path("two"), 2)
+    Path("two/dark/broken.png").touch()
+    arguments = ["evaluate", "model.keras", "two", "--classes", "dark,light", "--json"]
+    status, output, errors = triceras(*arguments)
+    assert status == 0 and json.loads(output)["dark"]["support"] == 2
+    assert "1 file couldn't be used" in errors and "broken.png is empty" in errors
+    status, _, errors = triceras(*arguments, "--out", "two")
+    assert status == 1 and "isn't empty. Name another one." in errors
+
+
+def test_report_of_nothing_right() -> None:
+    report = Report(["a", "b"], np.zeros((2, 4, 4, 1), "uint8"), np.array([0, 0]), np.eye(2)[[1, 1]])
+    assert "         2\n" in report.text and "2.0\n" not in report.text
+
+
+def test_examples_of_many_classes() -> None:
+    """Of each class one, also where none of its pictures was right."""
+    report = Report(
+        list("abcdefghijklmn"), np.zeros((14, 4, 4, 1), "uint8"), np.arange(14), np.eye(14)[[0] * 14]
+    )
+    assert report._examples().tolist() == list(range(12))
+
+
 def test_report_as_scikit_learn_does() -> None:
     from sklearn.metrics import classification_report
 
@@ -465,6 +554,24 @@ def test_report_as_scikit_learn_does() -> None:
     assert {k: numbers[k] for k in expected} == expected
     assert numbers["loss"] == pytest.approx(-np.log(probabilities[np.arange(50), labels]).mean())
     assert report.confusion.sum() == 50 and "What" not in report.text
+
+
+def test_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Any] = []
+    monkeypatch.setattr(pictures, "save", lambda figure, path: drawn.append(figure))
+    pictures.learning_curves({"loss": [1.0]}, "1.png")
+    pictures.mistakes(
+        np.zeros((1, 8, 8, 1), "uint8"), np.array([1]), np.array([[0.6, 0.4]]), ["a", "b"], "2.png"
+    )
+    curves, mistakes = drawn
+    for figure in drawn:
+        figure.draw_without_rendering()
+    low, high = curves.axes[0].get_xlim()
+    assert [tick for tick in curves.axes[0].get_xticks() if low <= tick <= high] == [1]
+    title = mistakes._suptitle.get_window_extent()
+    assert title.x0 >= 0 and title.x1 <= mistakes.bbox.width
+    names = {pictures._short(f"a class with a long name {i}") for i in range(25)}
+    assert len(names) == 25 and max(map(len, names)) == 18
 
 
 def test_pictures(tmp_path: Path) -> None:

@@ -74,6 +74,12 @@ class Classifier:
         self.model = model
         self._lock = threading.Lock()
         self._shape, self.image_size, self.channels, self.data_format = _input_of(model, image_size)
+        fixed = None not in self._shape[1:]
+        if fixed and image_size is not None and tuple(image_size) != self.image_size:
+            raise ArgumentError(
+                f"The model takes pictures of {self.image_size[0]} x {self.image_size[1]} pixels only. "
+                f"Received `image_size`: {image_size[0]} x {image_size[1]}"
+            )
         self.scale = scale or ("0..255" if _scales_itself(model) else "0..1")
         self._kinds = self._output_kinds()
         self.outputs = self._named(classes)

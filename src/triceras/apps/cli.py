@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import Annotated
+import warnings
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from triceras.apps.commands.demo import demo
 from triceras.apps.commands.draw import draw
@@ -18,7 +21,16 @@ from triceras.apps.commands.train import app as train
 from triceras.core.errors import TricerasError
 from triceras.version import __version__
 
+
+class Commands(TyperGroup):
+    """In the order in which they are met, not with the group last."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted(self.commands, key=lambda name: name not in ("demo", "train"))
+
+
 app = typer.Typer(
+    cls=Commands,
     help="Train, look at and use deep-learning models.",
     epilog="Options of a command: triceras COMMAND --help",
     no_args_is_help=True,
@@ -46,18 +58,24 @@ def common(
 
 app.command(short_help="Train a network to read handwritten digits.")(demo)
 app.add_typer(train)
-app.command()(evaluate)
-app.command()(summary)
 app.command()(predict)
-app.command()(explain)
+app.command(short_help="Test a trained classifier on pictures of known classes.")(evaluate)
+app.command(short_help="Show why a trained classifier says what it says.")(explain)
+app.command(short_help="Show the layers of a saved model.")(summary)
 app.command()(draw)
-app.command()(studio)
+app.command(short_help="Open a page to draw, train, and look inside networks.")(studio)
 
 
 def main() -> None:
-    """Run the command; mistakes of use are told in words, not as a traceback."""
-    try:
-        app(prog_name="triceras")
-    except (TricerasError, OSError) as error:
-        typer.secho(f"Error: {error}", fg="red", err=True)
-        sys.exit(1)
+    """Run the command; mistakes of use and warnings are told in words, not in lines of code."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: _tell(f"Warning: {message}", "yellow")
+        try:
+            app(prog_name="triceras")
+        except (TricerasError, OSError) as error:
+            _tell(f"Error: {error}", "red")
+            sys.exit(1)
+
+
+def _tell(text: str, color: str) -> None:
+    typer.secho(text, fg=None if os.environ.get("NO_COLOR") else color, err=True)

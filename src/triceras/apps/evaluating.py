@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from triceras.apps.classifier import SCALES, Classifier
-from triceras.apps.recipes.sources import NAMED, find_parts, read_all, read_arrays, resized, told_of
+from triceras.apps.recipes.sources import NAMED, argument, find_parts, read_all, read_arrays, resized, told_of
 from triceras.apps.reports import Report
 from triceras.apps.runs import Run
 from triceras.core.errors import ArgumentError, DataUnavailableError, shown
@@ -47,8 +48,8 @@ def run(classifier: Classifier, data: str, part: str | None, out: Path | None, a
     report = Report(
         classifier.classes, images, labels, probabilities, network=classifier.model, inputs=inputs
     )
-    if notes and not as_json:
-        print("\n".join(notes), end="\n\n")
+    for note in notes:
+        print(note, file=sys.stderr)
     print(json.dumps(report.numbers, indent=2) if as_json else report.text)
     if out is not None:
         report.write(Run.new("evaluation", out).folder)
@@ -65,13 +66,15 @@ def _pictures(
             f"There is no file or folder '{data}', nor a data set of that name ({', '.join(NAMED)})."
         )
     if not path.exists() or path.suffix == ".npz" or (path.is_dir() and idx_files(path)):
-        train, test = read_arrays(path) if path.exists() else NAMED[data][0].load_data()
+        with argument("DATA"):
+            train, test = read_arrays(path) if path.exists() else NAMED[data][0].load_data()
         if part == "validation":
             raise ArgumentError(f"--part: '{data}' has no validation part, only train and test.")
         chosen = {"train": [train], "all": [train, test]}.get(part or "test", [test])
         images, labels = (np.concatenate([split[i] for split in chosen]) for i in (0, 1))
         return *_fitted(classifier, images, labels.reshape(-1).astype(int), data), []
-    parts = find_parts(path)
+    with argument("DATA"):
+        parts = find_parts(path)
     names = list(parts) if part == "all" or (part is None and "test" not in parts) else [part or "test"]
     if missing := set(names) - set(parts):
         raise ArgumentError(f"--part: '{data}' has no {'/'.join(missing)} part, only: {', '.join(parts)}.")

@@ -11,6 +11,7 @@ import numpy as np
 
 import triceras as keras
 from triceras.apps.classifier import Classifier
+from triceras.apps.pictures import new_figure, save
 from triceras.core.errors import ArgumentError, NotFoundError, require
 
 MOST = 64  # maps of a layer that are shown
@@ -113,12 +114,6 @@ def _as_images(model: Any, name: str, values: np.ndarray) -> np.ndarray:
     return values.reshape(len(values), *([1] if values.ndim == 2 else []), *values.shape[1:])
 
 
-def _figure(width: float, height: float) -> Any:
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained", facecolor="white")
-
-
 def _shown(axis: Any, picture: np.ndarray) -> None:
     axis.axis("off")
     axis.imshow(
@@ -136,7 +131,7 @@ def show_heat(picture: np.ndarray, heat: np.ndarray, title: str, path: Path, ove
         path: where the PNG goes.
         over: lay the map over the picture instead of showing it alone.
     """
-    figure = _figure(7.4, 3.9)
+    figure = new_figure(7.4, 3.9)
     left, right = figure.subplots(1, 2)
     figure.suptitle(title, fontsize=12)
     _shown(left, picture)
@@ -147,7 +142,7 @@ def show_heat(picture: np.ndarray, heat: np.ndarray, title: str, path: Path, ove
     bar = figure.colorbar(colors, ax=right, fraction=0.046, ticks=[0, 1])
     bar.ax.set_yticklabels(["least", "most"])
     bar.solids.set_alpha(1)
-    figure.savefig(path, dpi=130)
+    save(figure, path)
 
 
 def show_maps(maps: np.ndarray, name: str, path: Path) -> None:

@@ -20,6 +20,20 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", "
 _opening = threading.Lock()  # filters of warnings belong to the process
 
 
+def is_picture(name: str) -> bool:
+    """Whether a file is called like a picture, and isn't hidden."""
+    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
+
+
+def pictures_below(folder: Path) -> list[Path]:
+    """Files in a folder, however deep, that are called like pictures; hidden files and folders are left out."""
+    found = []
+    for root, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [Path(root, name) for name in sorted(files) if is_picture(name)]
+    return found
+
+
 class ImageError(FileFormatError):
     """A picture can't be read, or is none; names it and says why."""
 
@@ -58,11 +72,13 @@ def _contents(path: Path, name: str) -> bytes:
     try:
         if path.is_dir():
             raise ImageError(f"{name} is a folder, not a picture.")
-        if not path.is_file():
+        if not path.exists():
             raise ImageError(f"{name}: there is no such file.")
         if path.stat().st_size > MAX_BYTES:
             raise ImageError(f"{name} is too large: {path.stat().st_size:,} bytes, of at most {MAX_BYTES:,}.")
-        return path.read_bytes()
+        with path.open("rb") as file:
+            # the size of a pipe isn't known before
+            return file.read(MAX_BYTES + 1)
     except ImageError:
         raise
     except (OSError, ValueError) as error:  # ValueError: a name with a zero byte

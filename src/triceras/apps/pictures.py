@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,19 @@ FEW = 16  # epochs up to which each is marked with a dot
 MOST_CELLS = 20  # classes up to which a grid shows numbers
 
 
-def _figure(width: float, height: float) -> Any:
+def new_figure(width: float, height: float) -> Any:
+    """Inches of white."""
     require("matplotlib", "plot", "Drawing pictures")
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained", facecolor="white")
+
+
+def save(figure: Any, path: str | Path) -> None:
+    """As PNG; letters that no font has are boxes, of which there is nothing to warn."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+        figure.savefig(path, dpi=130)
 
 
 def learning_curves(history: dict[str, list[float]], path: str | Path) -> None:
@@ -34,17 +43,19 @@ def learning_curves(history: dict[str, list[float]], path: str | Path) -> None:
     metrics = [name for name in history if not name.startswith("val_") and name != "learning_rate"]
     epochs = np.arange(1, len(history[metrics[0]]) + 1)
     style = {"marker": "o", "markersize": 4} if len(epochs) <= FEW else {}
-    figure = _figure(4.6 * len(metrics), 3.4)
+    figure = new_figure(4.6 * len(metrics), 3.4)
     for axis, name in zip(figure.subplots(1, len(metrics), squeeze=False)[0], metrics):
         for key, color, label in ((name, BLUE, "training"), (f"val_{name}", ORANGE, "validation")):
             if key in history:
                 axis.plot(epochs, history[key], color=color, label=label, **style)
         axis.set(title=name.replace("_", " ").capitalize(), xlabel="Epoch")
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        if len(epochs) == 1:
+            axis.set_xlim(0.5, 1.5)
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(alpha=0.3)
         axis.legend(frameon=False)
-    figure.savefig(path, dpi=130)
+    save(figure, path)
 
 
 def confusion(counts: np.ndarray, classes: Sequence[str], path: str | Path) -> None:
@@ -57,7 +68,12 @@ def confusion(counts: np.ndarray, classes: Sequence[str], path: str | Path) -> N
     """
     many = len(classes)
     side = min(2.6 + 0.55 * many, 14)
-    figure = _figure(side + 0.4, side)
+    names = [_short(name, 30) for name in classes]
+    longest = max(map(len, names))
+    upright = longest * many <= 60
+    size = 9 if many <= MOST_CELLS else 6
+    words = size / 120 * max(0, longest - 9)
+    figure = new_figure(side + 0.4 + words, side + (0 if upright else words))
     axis = figure.subplots()
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
@@ -66,9 +82,6 @@ def confusion(counts: np.ndarray, classes: Sequence[str], path: str | Path) -> N
             if count := counts[row, column]:
                 color = "white" if share[row, column] > 0.5 else "black" if row == column else RED
                 axis.text(column, row, f"{count:,}", ha="center", va="center", color=color, fontsize=9)
-    names = [_short(name) for name in classes]
-    upright = max(map(len, names)) * many <= 60
-    size = 9 if many <= MOST_CELLS else 6
     axis.set_xticks(range(many), names, rotation=0 if upright else 90, fontsize=size)
     axis.set_yticks(range(many), names, fontsize=size)
     right = int(np.trace(counts))
@@ -78,7 +91,7 @@ def confusion(counts: np.ndarray, classes: Sequence[str], path: str | Path) -> N
     axis.set_yticks(np.arange(many + 1) - 0.5, minor=True)
     axis.grid(which="minor", color="white", linewidth=1)
     axis.tick_params(which="both", length=0)
-    figure.savefig(path, dpi=130)
+    save(figure, path)
 
 
 def mistakes(
@@ -111,7 +124,7 @@ def mistakes(
     for axis, index in zip(axes, order):
         _show(axis, images[index])
         _caption(axis, labels[index], answers[index], certainty[index], classes)
-    figure.savefig(path, dpi=130)
+    save(figure, path)
 
 
 def heatmaps(
@@ -148,7 +161,7 @@ def heatmaps(
         margin = np.ones((max(1, len(image) // 24), image.shape[1], 3))
         axis.imshow(np.clip(np.concatenate([colored, margin, glowing]), 0, 1))
         _caption(axis, *caption, classes)
-    figure.savefig(path, dpi=130)
+    save(figure, path)
 
 
 def _sheet(count: int, columns: int, words: int, tall: int = 1) -> tuple[Any, Any]:
@@ -156,7 +169,7 @@ def _sheet(count: int, columns: int, words: int, tall: int = 1) -> tuple[Any, An
     columns = max(1, min(columns, count))
     rows = -(-max(count, 1) // columns)
     width = max(1.1, 0.085 * words + 0.35)
-    figure = _figure(max(columns * width, 4), rows * (tall * width + 0.42) + 0.5)
+    figure = new_figure(max(columns * width, 5.2), rows * (tall * width + 0.42) + 0.5)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis in axes:
         axis.axis("off")
@@ -177,4 +190,5 @@ def _caption(axis: Any, label: int, answer: int, certainty: float, classes: Sequ
 
 
 def _short(name: str, most: int = 18) -> str:
-    return name if len(name) <= most else name[: most - 1] + "…"
+    """Without its middle if it is long: what tells names apart stands at either end."""
+    return name if len(name) <= most else f"{name[: most // 2]}…{name[1 + most // 2 - most :]}"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from triceras.apps.classifier import Classifier
-from triceras.apps.images import SUFFIXES, ImageError
+from triceras.apps.images import ImageError, pictures_below
 
 BATCH = 64
 
@@ -21,12 +21,12 @@ def found(places: Sequence[str]) -> Iterator[tuple[str, str | None]]:
     """Files of pictures, each with what is wrong with it, or None.
 
     Args:
-        places: files, folders (all pictures below them), and patterns.
+        places: files, folders (all pictures below them), patterns, and "-" for standard input.
     """
     for place in places:
         path = Path(place)
         if path.is_dir():
-            files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+            files = pictures_below(path)
             yield from ((str(p), None) for p in files)
             if not files:
                 yield place, f"{place}: there are no pictures in this folder."
@@ -68,13 +68,18 @@ def answers(classifier: Classifier, places: Sequence[str], top: int) -> Iterator
         try:
             if trouble:
                 raise ImageError(trouble)
-            images.append(classifier.prepare(name))
+            images.append(classifier.prepare(*_source(name)))
         except ImageError as error:
             row["error"] = str(error)
         waiting.append(row)
         if len(images) == BATCH:
             yield from finished()
     yield from finished()
+
+
+def _source(name: str) -> tuple[str | bytes, str]:
+    """Where a picture is, and its name; "-" is standard input."""
+    return (sys.stdin.buffer.read(), "standard input") if name == "-" else (name, name)
 
 
 def _answer(probabilities: np.ndarray, classes: Sequence[str], top: int) -> dict[str, Any]:

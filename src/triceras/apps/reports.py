@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -96,7 +97,8 @@ class Report:
     @property
     def text(self) -> str:
         """All of it to be read."""
-        parts = [self.title, self._sklearn(digits=4)]
+        # where nothing is right, scikit-learn counts the support in floats
+        parts = [self.title, re.sub(r"(\d+)\.0$", r"  \1", self._sklearn(digits=4), flags=re.MULTILINE)]
         if len(self.classes) <= NAMES_ACROSS:
             parts.append(self._table())
         wrong = int((self.predicted != self.labels).sum())
@@ -168,8 +170,8 @@ class Report:
             mine = np.flatnonzero(self.labels == label)
             order = mine[np.argsort(-sure[mine], kind="stable")]
             wrong, good = order[~right[order]], order[right[order]]
-            few = wrong[: each // 2]
-            chosen += [*good[: each - len(few)], *few]
+            good = good[: each - len(wrong[: each // 2])]
+            chosen += [*good, *wrong[: each - len(good)]]
         return np.array(chosen[:EXAMPLES], int)
 
 

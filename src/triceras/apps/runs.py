@@ -63,20 +63,27 @@ class Run:
         raise AssertionError
 
     @staticmethod
-    def check_free(out: Path) -> None:
-        """Raise where a new run can't be put.
+    def check_free(out: Path | None) -> None:
+        """Raise where a new run can't be put; None stands for one in `runs`.
 
         Raises:
-            ArgumentError: it is a file, or a folder that holds something.
+            ArgumentError: it is a file, a folder that holds something, or none that can be written in.
         """
-        if out.is_dir() and any(out.iterdir()):
+        if out is not None and out.is_dir() and any(out.iterdir()):
+            run = (out / "settings.json").is_file()
             raise ArgumentError(
-                f"--out: the folder '{out}' isn't empty. Name another one, or give --resume to go on with "
-                "the run in it."
+                f"--out: the folder '{out}' isn't empty. Name another one"
+                f"{', or go on with the run in it: triceras train RECIPE --resume' if run else ''}."
             )
+        out = out or Path("runs")
         there = next(path for path in (out, *out.absolute().parents) if path.exists())
         if not there.is_dir():
             raise ArgumentError(f"--out: the folder '{out}' can't be made: '{there}' is a file.")
+        if not os.access(there, os.W_OK):
+            raise ArgumentError(
+                f"--out: nothing can be written to '{there}'. Name a folder of your own, such as "
+                f"--out {Path.home() / out.name}"
+            )
 
     @classmethod
     def existing(cls, recipe: str, out: Path | None) -> Run:

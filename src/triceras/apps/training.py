@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -21,8 +22,9 @@ from triceras.apps.recipes.images import BASE
 from triceras.apps.recipes.recipe import Data, Recipe, Settings
 from triceras.apps.recipes.sources import counts
 from triceras.apps.runs import FILES, Run
-from triceras.core.errors import ArgumentError, require
+from triceras.core.errors import ArgumentError, EngineError, require
 
+FEW_CLASSES = 4  # so many are listed with their numbers
 MAY_CHANGE = ("epochs", "engine")  # when a run goes on
 
 
@@ -66,7 +68,10 @@ def run(
         context.enter_context(_precision(settings.precision))
         keras.utils.set_random_seed(settings.seed)
         data = recipe.load(settings)
-        if old is not None and old.settings.get("pictures") != _pictures(data):
+        if old is not None and (old.settings.get("pictures"), old.settings.get("classes")) != (
+            _pictures(data),
+            data.classes,
+        ):
             raise ArgumentError(f"--resume: the pictures aren't those of the run in '{old.folder}' any more.")
         training = Training(recipe, settings, data, old, stops)
         try:
@@ -93,8 +98,7 @@ def check(out: Path | None) -> None:
     """
     require("matplotlib", "plot", "The pictures of a training")
     require("sklearn", "apps", "The report of a training")
-    if out is not None:
-        Run.check_free(out)
+    Run.check_free(out)
 
 
 class Training(keras.callbacks.Callback):
@@ -125,6 +129,8 @@ class Training(keras.callbacks.Callback):
 
     def prepare(self, out: Path | None, label: str) -> None:
         """Make or load the network, then the folder; what fails before leaves no trace."""
+        self.balance = self._balance()
+        _check_gradients()
         resumed = self.run is not None and self.run["model.keras"].is_file()
         if resumed:
             self.network = keras.models.load_model(self.run["model.keras"])
@@ -212,7 +218,7 @@ class Training(keras.callbacks.Callback):
             callbacks=[keras.callbacks.LearningRateScheduler(self._rate), self],
             validation_data=(x, self.recipe.tasks(y, settings)),
             validation_batch_size=max(settings.batch_size, 128),
-            **self._balance(),
+            **self.balance,
             engine="auto" if settings.engine == "auto" and not self.rows else None,
         )
         self.stops.waits = False
@@ -335,11 +341,14 @@ class Training(keras.callbacks.Callback):
     # -- what the user sees ----------------------------------------------------------------------------------
 
     def _describe(self, resumed: bool) -> None:
+        from rich.markup import escape
+
         settings, show = self.settings, self.console.print
         show(f"[bold]{self.recipe.name}[/]: {self.recipe.summary}")
         for part, count in counts(self.data):
-            few = ", ".join(f"{name} {n:,}" for name, n in count.items()) if len(count) <= 4 else ""
-            show(f"  {part:<11}{count.total():>7,} pictures {few and f'({few})'}")
+            few = ", ".join(f"{name} {n:,}" for name, n in count.items())
+            few = few if len(count) <= FEW_CLASSES else f"{sum(n > 0 for n in count.values())} classes"
+            show(f"  {part:<11}{count.total():>7,} pictures ({few})", markup=False)
         for note in self.data.notes:
             show(note, style="yellow", markup=False)
         how = f"{settings.optimizer}, rate {settings.lr:g}"
@@ -354,7 +363,7 @@ class Training(keras.callbacks.Callback):
             else f", classes balanced by {settings.balance} (in validation too)"
         )
         show(f"[bold]Training[/] for {counted(settings.epochs, 'epoch')}: {how}")
-        show(f"[bold]Results[/] go to {self.run.folder}\n")
+        show(f"[bold]Results[/] go to {escape(str(self.run.folder))}\n")
         if resumed:
             show(f"{counted(len(self.rows), 'epoch')} of the run are done.\n")
         else:
@@ -363,27 +372,40 @@ class Training(keras.callbacks.Callback):
 
     def tell_results(self) -> None:
         """What was written, and what can be done with it."""
-        folder = self.run.folder
+        folder, best = self.run.folder, shlex.quote(str(self.run["best.keras"]))
         command = "triceras" if shutil.which("triceras") else f"{os.path.relpath(sys.executable)} -m triceras"
-        lines = [f"[bold]Written to {folder}/[/]"]
-        lines += [f"  {name:<15} {about}" for name, about in FILES.items() if (folder / name).is_file()]
-        lines += [
-            "",
-            "[bold]What next[/]",
-            f"  {command} predict {folder / 'best.keras'} PICTURE ...",
-            f"  {command} explain {folder / 'best.keras'} PICTURE",
-            f"  {command} train {self.recipe.name} --resume --out {folder} "
-            f"--epochs {2 * self.settings.epochs}",
-            "In Python",
-            "  import triceras as keras",
-            f'  model = keras.models.load_model("{(folder / "best.keras").as_posix()}")',
-        ]
-        self.console.print("\n".join(lines))
+        written = [f"  {name:<15} {about}" for name, about in FILES.items() if (folder / name).is_file()]
+        for heading, *lines in (
+            (f"Written to {folder}/", *written, ""),
+            (
+                "What next",
+                f"  {command} predict {best} PICTURE ...",
+                f"  {command} explain {best} PICTURE",
+                f"  {command} train {self.recipe.name} --resume --out {shlex.quote(str(folder))} "
+                f"--epochs {2 * self.settings.epochs}",
+            ),
+            (
+                "In Python",
+                "  import triceras as keras",
+                f'  model = keras.models.load_model("{self.run["best.keras"].as_posix()}")',
+            ),
+        ):
+            self.console.print(heading, style="bold", markup=False)
+            self.console.print("\n".join(lines), markup=False)
 
 
 def counted(number: int, what: str) -> str:
     """A number with its noun."""
     return f"{number:,} {what}{'s'[: number != 1]}"
+
+
+def _check_gradients() -> None:
+    """Raise where the engine computes none, before anything is written."""
+    one = keras.Variable(1.0)
+    try:
+        keras.value_and_grad(lambda: one * 1.0, [one])()
+    except EngineError as error:
+        raise ArgumentError(f"--engine: {error}") from error
 
 
 def _optimizer(name: str, rate: float) -> Any:

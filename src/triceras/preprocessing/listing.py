@@ -15,6 +15,12 @@ from numpy.typing import NDArray
 from triceras.core.errors import ArgumentError, ArgumentTypeError, FileFormatError, shown
 
 IMAGE_FORMATS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
+# usual names of a table's columns, small letters and digits only
+COLUMNS = {
+    "file": ["file", "filename", "filepath", "path", "image", "imagepath", "imagename", "imageid"],
+    "label": ["label", "labels", "class", "classname", "category", "target"],
+    "part": ["split", "part", "subset", "set"],
+}
 
 
 @dataclass(frozen=True)
@@ -61,12 +67,16 @@ def list_directory(
     class_names: Sequence[str] | None = None,
     formats: Sequence[str] = IMAGE_FORMATS,
     follow_links: bool = False,
+    what: str = "images",
 ) -> Listing:
     """Files below a directory, in the order of their folders' and their own names.
 
     Args:
         labels: "inferred" for a folder a class, a list with a label for each file, or None.
         class_names: the classes' folders in the order of their numbers; others are left out.
+        formats: endings of the files' names.
+        follow_links: whether to go into folders that are symbolic links.
+        what: the files hold, for messages.
     """
     directory = os.fspath(directory)
     if not os.path.isdir(directory):
@@ -75,7 +85,7 @@ def list_directory(
     if labels is None or not isinstance(labels, str):
         paths = files_below(directory, formats, follow_links)
         if labels is None:
-            return _checked(Listing(paths), directory, formats)
+            return _checked(Listing(paths), directory, formats, what)
         if not isinstance(labels, (list, tuple, np.ndarray)):
             raise ArgumentTypeError(
                 f'`labels` must be "inferred", None, or a list of a label for each file. Received: {labels!r}'
@@ -85,7 +95,7 @@ def list_directory(
                 f"`labels` must have one label for each file. Received {len(labels)} labels for {len(paths)} "
                 f"files in {directory!r}."
             )
-        return _checked(label(paths, labels, class_names), directory, formats)
+        return _checked(label(paths, labels, class_names), directory, formats, what)
     if labels != "inferred":
         raise ArgumentError(
             f'`labels` must be "inferred", None, or a list of a label for each file. Received: {labels!r}'
@@ -102,21 +112,21 @@ def list_directory(
         found = files_below(os.path.join(directory, name), formats, follow_links)
         paths += found
         numbers += [number] * len(found)
-    return _checked(Listing(paths, np.array(numbers, "int32"), names), directory, formats)
+    return _checked(Listing(paths, np.array(numbers, "int32"), names), directory, formats, what)
 
 
-def _checked(listing: Listing, directory: str, formats: Sequence[str]) -> Listing:
+def _checked(listing: Listing, directory: str, formats: Sequence[str], what: str) -> Listing:
     if listing.paths:
         return listing
     kinds = ", ".join(sorted({f.lstrip(".") for f in formats}))
     loose = len(files_below(directory, formats, False)) if os.path.isdir(directory) else 0
     if loose:
         raise ArgumentError(
-            f"No images found in class folders of {directory!r}, but {loose} images beside them. Put the "
-            "images of each class into a folder of its own, or pass `labels=None` or a list of labels."
+            f"No {what} found in class folders of {directory!r}, but {loose} {what} beside them. Put the "
+            f"{what} of each class into a folder of its own, or pass `labels=None` or a list of labels."
         )
     raise ArgumentError(
-        f"No images found in {directory!r}. Expected files of the formats {kinds}, in a folder a class."
+        f"No {what} found in {directory!r}. Expected files of the formats {kinds}, in a folder a class."
     )
 
 
@@ -151,39 +161,100 @@ def label(paths: Sequence[Any], labels: Any, class_names: Sequence[str] | None =
     return Listing(paths, numbers, names)
 
 
+@dataclass(frozen=True)
+class Line:
+    """A line of a table: a file, its label, and the part of the data that it is for, or ""."""
+
+    file: str
+    label: str
+    part: str = ""
+
+
+def read_table(file: str | os.PathLike[str], folder: Path) -> list[Line]:
+    """The lines of a table of files and labels, with or without a header.
+
+    A header's names say which columns are which, in whatever order; without one, labels follow files.
+
+    Args:
+        file: text with commas, semicolons, tabs or blanks between the columns.
+        folder: where the files are.
+
+    Raises:
+        FileFormatError: it is no such table.
+    """
+    name = os.fspath(file)
+    try:
+        text = Path(file).read_text(encoding="utf-8-sig")
+        head = text.strip().partition("\n")[0]
+        delimiter = next((d for d in ",;\t" if d in head), " ")
+        reader = csv.reader(text.splitlines(), delimiter=delimiter, skipinitialspace=True)
+        rows = [(reader.line_num, [cell.strip().strip('"') for cell in row]) for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise FileFormatError(
+            f"{name!r} can't be read as a table, which is text in UTF-8 with a file and its label in each "
+            f"line: {error}."
+        ) from error
+    rows = [(number, row) for number, row in rows if any(row)]
+    if not rows:
+        raise FileFormatError(f"{name!r} must have a file and its label in each line; it is empty.")
+    first = rows[0][1]
+    files = [i for i, cell in enumerate(first) if _is_file(cell, folder)]
+    if files:
+        at = files[0]
+        columns = {"file": at, "label": at + 1 if at + 1 < len(first) or not at else at - 1}
+    else:
+        columns = _named_columns(first, name)
+    lines = []
+    for number, row in rows if files else rows[1:]:
+        cells = {what: row[i] for what, i in columns.items() if i < len(row)}
+        if not (cells.get("file") and cells.get("label")):
+            raise FileFormatError(
+                f"{name!r} must have a file and its label in each line; line {number} is {shown(row)}."
+            )
+        lines.append(Line(cells["file"], cells["label"], cells.get("part", "")))
+    return lines
+
+
+def _is_file(cell: str, folder: Path) -> bool:
+    return os.path.isfile(folder / cell) or cell.lower().endswith(IMAGE_FORMATS)
+
+
+def _named_columns(header: Sequence[str], name: str) -> dict[str, int]:
+    """Which column of a table is which, by their names; what is left over is found by exclusion."""
+    plain = ["".join(filter(str.isalnum, cell.lower())) for cell in header]
+    columns = {what: plain.index(n) for what, known in COLUMNS.items() for n in known[::-1] if n in plain}
+    for what in ("file", "label"):
+        left = [i for i, cell in enumerate(plain) if cell and i not in columns.values()]
+        if what not in columns:
+            if not left or (what == "label" and len(left) > 1):
+                raise FileFormatError(
+                    f"{name!r} must have a file and its label in each line: call the columns file and label "
+                    f"(and split, if there is one). Received: {shown(', '.join(header))}"
+                )
+            columns[what] = left[0]
+    return columns
+
+
 def list_csv(
     file: str | os.PathLike[str],
     directory: str | os.PathLike[str] | None = None,
     class_names: Sequence[str] | None = None,
 ) -> Listing:
-    """Files and labels from a table with a file and its label in each line, with or without a header.
+    """Files and labels from a table; see `read_table`.
 
     Args:
-        file: text with commas, semicolons, tabs or blanks between the two.
+        file: the table.
         directory: where the files are; by default beside the table.
+        class_names: names of the classes in the order of their numbers.
     """
     folder = Path(file).parent if directory is None else Path(directory)
-    with open(file, newline="", encoding="utf-8-sig") as lines:
-        text = lines.read()
-    head = text.strip().partition("\n")[0]
-    delimiter = next((d for d in ",;\t" if d in head), " ")
-    rows = [
-        [cell.strip().strip('"') for cell in row]
-        for row in csv.reader(text.splitlines(), delimiter=delimiter, skipinitialspace=True)
-        if any(cell.strip() for cell in row)
-    ]
-    wrong = next((i for i, row in enumerate(rows) if len(row) < 2 or not row[0] or not row[1]), None)
-    if not rows or wrong is not None:
-        where = f"line {wrong + 1} is {rows[wrong]}" if wrong is not None else "it is empty"
-        raise FileFormatError(f"{os.fspath(file)!r} must have a file and its label in each line; {where}.")
-    if not (folder / rows[0][0]).is_file() and not rows[0][0].lower().endswith(IMAGE_FORMATS):
-        rows = rows[1:]  # the header
-    paths = [str(folder / row[0]) for row in rows]
+    lines = read_table(file, folder)
+    paths = [str(folder / line.file) for line in lines]
     missing = [path for path in paths if not os.path.isfile(path)]
     if missing or not paths:
         what = f"names files that don't exist: {shown(missing)}" if missing else "names no file"
         raise FileFormatError(f"{os.fspath(file)!r} {what}. Files are looked for in {str(folder)!r}.")
-    labels = [row[1] for row in rows]
+    labels = [line.label for line in lines]
     if class_names is None and all(text.isdecimal() for text in labels):
         return label(paths, [int(text) for text in labels])
     return label(paths, labels, class_names)

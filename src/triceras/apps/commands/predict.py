@@ -13,7 +13,10 @@ def predict(
     model: MODEL,
     images: Annotated[
         list[str],
-        typer.Argument(metavar="IMAGE...", help='Pictures, folders of pictures, or patterns like "*.png".'),
+        typer.Argument(
+            metavar="IMAGE",
+            help='Pictures, folders of pictures, patterns like "*.png", or - for standard input.',
+        ),
     ],
     top: Annotated[int, typer.Option(min=1, metavar="K", help="Classes to show, the likeliest first.")] = 3,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,

@@ -39,6 +39,11 @@ def network(x: Any, settings: Settings, classes: int) -> Any:
         raise ArgumentError(
             f"--model must be small or a network of applications, such as {near}. Received: {settings.model!r}"
         )
+    if name == "small" and (settings.weights or settings.freeze):
+        raise ArgumentError(
+            "--weights, --freeze and --fine-tune are for ready-made networks: name one with --model, such as "
+            "--model MobileNetV2."
+        )
     x = small(layers.Rescaling(1 / 255)(x)) if name == "small" else features(x, known[name], settings)
     x = layers.Dropout(0.3)(x)
     return answer(x, classes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -14,6 +15,8 @@ import triceras as keras
 from triceras.core.errors import ArgumentError, NotFoundError, shown
 
 Images = Any  # uint8 (n, height, width, channels), in memory or in a file
+
+MOST_PIXELS = 4096  # of a side of pictures as networks take them
 
 Balance = Literal["none", "sampler", "weights"]
 Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
@@ -70,7 +73,8 @@ class Settings:
         str, _option("Network", "small, or a network of applications, such as ResNet50.", "NAME")
     ] = "small"
     weights: Annotated[
-        str | None, _option("Network", "Weights file of the ready-made network, without its top.", "FILE")
+        str | None,
+        _option("Network", "Weights of the ready-made network: a file without its top, or imagenet.", "FILE"),
     ] = None
     freeze: Annotated[
         bool, _option("Network", "Leave the ready-made network as it is and train only the new top.")
@@ -94,11 +98,12 @@ class Settings:
         height, cross, width = str(self.image_size).lower().partition("x")
         try:
             size = int(height), int(width if cross else height)
-            if min(size) < 1:
+            if not 1 <= min(size) <= max(size) <= MOST_PIXELS:
                 raise ValueError
         except ValueError:
             raise ArgumentError(
-                f"--image-size takes 64 or 64x48 (height and width in pixels). Received: {self.image_size!r}"
+                "--image-size takes 64 or 64x48 (height and width in pixels, each at most "
+                f"{MOST_PIXELS}). Received: {self.image_size!r}"
             ) from None
         return size
 
@@ -178,16 +183,21 @@ class Recipe:
         settings = dataclasses.replace(self.settings, **given)
         try:
             own = keras.optimizers.get(settings.optimizer)
-        except NotFoundError as error:
-            raise ArgumentError(f"--optimizer: {error}") from None
+        except (NotFoundError, TypeError):
+            raise ArgumentError(
+                "--optimizer must be sgd, adam, adamw, rmsprop or another one of triceras.optimizers. "
+                f"Received: {settings.optimizer!r}"
+            ) from None
         if settings.optimizer != self.settings.optimizer:  # whose rate and schedule aren't those of another
             settings = dataclasses.replace(settings, **{"schedule": "cosine", "lr": None, **given})
         if settings.lr is None:
             settings.lr = round(float(own.learning_rate), 9)
         least = {"epochs": 1, "batch_size": 1, "seed": 0, "fine_tune": 0, "lr": 1e-12}
         for name, number in least.items():
-            if not getattr(settings, name) >= number:
-                raise ArgumentError(f"--{name.replace('_', '-')} is too small: {getattr(settings, name)}")
+            value = getattr(settings, name)
+            if not number <= value < math.inf:
+                least_said = "a number above 0" if name == "lr" else f"{number} or more"
+                raise ArgumentError(f"--{name.replace('_', '-')} must be {least_said}. Received: {value}")
         if settings.fine_tune and not settings.freeze:
             raise ArgumentError("--fine-tune is for networks that were frozen before: give --freeze too.")
         if settings.fine_tune >= settings.epochs:

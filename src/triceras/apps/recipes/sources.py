@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from triceras.apps.images import SUFFIXES, ImageError, read_image
+from triceras.apps.images import SUFFIXES, ImageError, is_picture, pictures_below, read_image
 from triceras.apps.recipes.recipe import Data, Settings
 from triceras.core.errors import ArgumentError, DataUnavailableError, FileFormatError, require, shown
 from triceras.datasets import cifar10, digits, fashion_mnist, mnist
@@ -54,6 +54,15 @@ NAMED = {  # loader and names of the classes
 Split = tuple[np.ndarray, np.ndarray]
 
 
+@contextmanager
+def argument(name: str) -> Iterator[None]:
+    """Lets errors say which argument of a command they are about."""
+    try:
+        yield
+    except (ArgumentError, DataUnavailableError) as error:
+        raise type(error)(f"{name}: {error}") from error
+
+
 # ---- arrays
 
 
@@ -72,7 +81,8 @@ def arrays(name: str, held_out: float = 1 / 12) -> Callable[[Settings], Data]:
         if settings.data is None or named:
             train, test = module.load_data()
         else:
-            train, test = read_arrays(Path(settings.data))
+            with argument("--data"):
+                train, test = read_arrays(Path(settings.data).expanduser())
         (x, y), (x_test, y_test) = _checked(train, classes), _checked(test, classes)
         x, x_test = resized(x, settings.size), resized(x_test, settings.size)
         kept, held = stratified(y, held_out)
@@ -92,17 +102,17 @@ def read_arrays(path: Path) -> tuple[Split, Split]:
         if files := idx_files(path):
             return read_idx(files)
         raise DataUnavailableError(
-            f"--data: the folder '{path}' holds no idx files (train-images-idx3-ubyte.gz and its like). "
+            f"the folder '{path}' holds no idx files (train-images-idx3-ubyte.gz and its like). "
             "Name such a folder, or an .npz file with x_train, y_train, x_test and y_test."
         )
     if not path.is_file():
-        raise DataUnavailableError(f"--data: there is no file or folder '{path}'.")
+        raise DataUnavailableError(f"there is no file or folder '{path}'.")
     try:
         with np.load(path, allow_pickle=False) as found:
             parts = [found[key] for key in ("x_train", "y_train", "x_test", "y_test")]
     except Exception as error:  # whatever a broken file makes of NumPy
         raise FileFormatError(
-            f"--data: '{path}' is no .npz file with x_train, y_train, x_test and y_test: {error}"
+            f"'{path}' is no .npz file with x_train, y_train, x_test and y_test: {error}"
         ) from error
     return (parts[0], parts[1]), (parts[2], parts[3])
 
@@ -163,17 +173,14 @@ def stratified(labels: np.ndarray, fraction: float) -> tuple[np.ndarray, np.ndar
 
 @dataclass(frozen=True)
 class Files:
-    """Picture files with the names of their classes."""
+    """Picture files with the names of their classes; names of class folders in which there are none."""
 
     paths: list[Path]
     labels: list[str]
+    empty: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.paths)
-
-    def rows(self, rows: Sequence[int]) -> Files:
-        """Some of them."""
-        return Files([self.paths[i] for i in rows], [self.labels[i] for i in rows])
 
 
 def folders(
@@ -189,7 +196,9 @@ def folders(
     """
 
     def load(settings: Settings) -> Data:
-        return from_files(_found(settings.data, name, places, origin), settings.size, channels)
+        path = _found(settings.data, name, places, origin)
+        with argument("--data"):
+            return from_files(path, settings.size, channels)
 
     return load
 
@@ -216,19 +225,23 @@ def from_files(path: Path, size: tuple[int, int], channels: int) -> Data:
         ArgumentError: they are all of one class.
     """
     parts = find_parts(path)
+    if "train" not in parts:
+        raise DataUnavailableError(f"'{path}' has no pictures for training, only for {' and '.join(parts)}.")
     train = parts["train"]
-    classes = sorted(set(train.labels))
+    # folders stand in the order of their names, as everywhere
+    numbered = path.is_file() and all(map(str.isdecimal, train.labels))
+    classes = sorted(set(train.labels), key=(lambda name: (int(name), name)) if numbered else None)
     if len(classes) < 2:
         raise ArgumentError(
-            f"--data: all pictures in '{path}' are of one class, {shown(classes[0])}. A classifier needs at "
-            "least two: put each class into a folder of its own."
+            f"all pictures in '{path}' are of one class, {shown(classes[0])}. A classifier needs at least two: "
+            "put each class into a folder of its own."
         )
     for part in ("validation", "test"):
         if strange := sorted(set(parts[part].labels) - set(classes)) if part in parts else []:
             raise ArgumentError(
-                f"--data: '{path}' has classes for {part} that aren't in the training part: {shown(strange)}"
+                f"'{path}' has classes for {part} that aren't in the training part: {shown(strange)}"
             )
-    notes = []
+    notes = [f"The folder '{name}' holds no pictures, so it is no class." for name in train.empty]
     read: dict[str, Split] = {}
     skipped: list[str] = []
     for part, files in parts.items():
@@ -251,7 +264,13 @@ def from_files(path: Path, size: tuple[int, int], channels: int) -> Data:
     for part, (_, y) in read.items():
         if absent := [c for i, c in enumerate(classes) if not (y == i).any()]:
             if part == "train":
-                raise ArgumentError(f"--data: no picture of {shown(absent)} in '{path}' could be used.")
+                why = skipped[0] if skipped else "Each class needs at least one picture for training."
+                raise ArgumentError(f"no picture of {shown(absent)} in '{path}' could be used. {why}")
+            if not len(y):
+                raise ArgumentError(
+                    f"there are no pictures left for {part} in '{path}': at least one class needs three that "
+                    "can be read, or folders train, val and test."
+                )
             notes.append(f"The {part} part has no pictures of {', '.join(absent)}.")
     return Data(classes, read["train"], read["validation"], read["test"], notes)
 
@@ -265,73 +284,63 @@ def find_parts(path: Path) -> dict[str, Files]:
     if path.is_file():
         return _listed(path)
     if not path.is_dir():
-        raise DataUnavailableError(f"--data: there is no folder or file '{path}'.")
-    inside = {p.name.lower(): p for p in sorted(path.iterdir()) if p.is_dir() and not p.name.startswith(".")}
+        raise DataUnavailableError(f"there is no folder or file '{path}'.")
+    inside = {p.name.lower(): p for p in _folders(path)}
     named = {
         part: inside[name] for part, names in PARTS.items() for name in reversed(names) if name in inside
     }
-    if "train" not in named:
-        named = {"train": path}
-        if len(inside) == 1:  # archives often hold one folder around it all
-            (only,) = inside.values()
-            if any(p.is_dir() for p in only.iterdir()):
-                return find_parts(only)
+    # beside others, a folder without folders may well be a class called "train"
+    if len(named) < len(inside) and not any(map(_folders, named.values())):
+        named = {}
+    if not named and len(inside) == 1:  # archives often hold one folder around it all
+        (only,) = inside.values()
+        if _folders(only):
+            return find_parts(only)
+    named = named or {"train": path}
     parts = {part: _below(folder) for part, folder in named.items()}
-    if not len(parts["train"]):
-        loose = sum(p.suffix.lower() in SUFFIXES for p in named["train"].iterdir())
+    parts = {part: files for part, files in parts.items() if len(files)}
+    if not parts or ("train" in named and "train" not in parts):
+        folder = named.get("train", path)
+        loose = sum(is_picture(p.name) for p in folder.iterdir())
         what = f"holds {loose} pictures, but none in a folder of its class" if loose else "holds no pictures"
         raise DataUnavailableError(
-            f"--data: the folder '{named['train']}' {what}. Expected: one folder a class, with pictures "
+            f"the folder '{folder}' {what}. Expected: one folder a class, with pictures "
             f"({', '.join(s[1:] for s in SUFFIXES[:5])}, ...) in it."
         )
-    return {part: files for part, files in parts.items() if len(files)}
+    return parts
+
+
+def _folders(path: Path) -> list[Path]:
+    """Those in a folder, without hidden ones and what macOS puts into archives."""
+    return sorted(
+        p for p in path.iterdir() if p.is_dir() and not p.name.startswith(".") and p.name != "__MACOSX"
+    )
 
 
 def _below(folder: Path) -> Files:
     """All pictures below the class folders of a folder, however deep."""
-    paths, labels = [], []
-    for kind in sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")):
-        for root, names, files in os.walk(kind):
-            names.sort()
-            names[:] = [n for n in names if not n.startswith(".")]
-            for file in sorted(files):
-                if os.path.splitext(file)[1].lower() in SUFFIXES and not file.startswith("."):
-                    paths.append(Path(root, file))
-                    labels.append(kind.name)
-    return Files(paths, labels)
+    found = {kind.name: pictures_below(kind) for kind in _folders(folder)}
+    return Files(
+        [path for paths in found.values() for path in paths],
+        [name for name, paths in found.items() for _ in paths],
+        [name for name, paths in found.items() if not paths],
+    )
 
 
 def _listed(path: Path) -> dict[str, Files]:
-    """The files of a CSV of file,label and maybe split; names are relative to its folder."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = [[cell.strip() for cell in row] for row in csv.reader(file) if any(row)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise FileFormatError(f"--data: '{path}' can't be read as CSV: {error}.") from error
-    header = [name.lower() for name in rows[0]] if rows else []
-    columns = {"file": 0, "label": 1}
-    if {"label", "class"} & set(header):
-        named = {"filename": "file", "path": "file", "image": "file", "class": "label"}
-        columns = {named.get(name, name): i for i, name in enumerate(header)}
-        columns.setdefault("file", 0)
-        rows = rows[1:]
-    if not rows or any(len(row) <= max(columns["file"], columns["label"]) for row in rows):
-        raise FileFormatError(
-            f"--data: '{path}' must have the columns file and label (and may have split). "
-            f"Received: {shown(','.join(rows[0])) if rows else 'an empty file'}"
-        )
-    place = columns.get("split")
-    known = {name: part for part, names in PARTS.items() for name in names}
+    """The files of a table of file,label and maybe split; names are relative to its folder."""
+    from triceras.preprocessing.listing import read_table
+
+    known = {name: part for part, names in PARTS.items() for name in names} | {"": "train"}
     parts: dict[str, Files] = {}
-    for row in rows:
-        split = row[place].lower() if place is not None and place < len(row) else "train"
-        if split not in known:
-            raise FileFormatError(f"--data: '{path}' has an unknown split {split!r}: use train, val or test.")
-        part = parts.setdefault(known[split], Files([], []))
-        part.paths.append(path.parent / row[columns["file"]])
-        part.labels.append(row[columns["label"]])
-    if "train" not in parts:
-        raise FileFormatError(f"--data: '{path}' has no pictures for training.")
+    for line in read_table(path, path.parent):
+        if line.part.lower() not in known:
+            raise FileFormatError(f"'{path}' has an unknown split {line.part!r}: use train, val or test.")
+        part = parts.setdefault(known[line.part.lower()], Files([], []))
+        part.paths.append(path.parent / line.file)
+        part.labels.append(line.label)
+    if not parts:
+        raise FileFormatError(f"'{path}' names no pictures.")
     return parts
 
 
