@@ -53,6 +53,16 @@ def shared(lib: Any) -> Any:
     return lib.Model({"a": a, "b": b}, {"one": inner(x), "two": graph(x), "three": graph(a)})
 
 
+def transferred(lib: Any) -> Any:
+    """Models inside, called several times, whose outputs other layers get: transfer learning and its kin."""
+    layers, x = lib.layers, lib.Input((4,), name="x")
+    deep = lib.Model(x, layers.Dense(4, name="deep")(x), name="deepest")
+    base = lib.Model(x, deep(layers.Dense(4, "relu")(x)), name="base")
+    base(lib.Input((4,), name="elsewhere"))
+    twice = base(base(x))
+    return lib.Model(x, [layers.Dense(2, name="head")(twice), base(x), layers.Add()([base(x), twice])])
+
+
 def operations(lib: Any) -> Any:
     """Ops and operators as nodes, with slices and constants as arguments."""
     ops, x = lib.ops, lib.Input((4,))
@@ -129,7 +139,7 @@ def custom(lib: Any) -> Any:
     return model
 
 
-MODELS = [sequential, deferred, shared, operations, custom]
+MODELS = [sequential, deferred, shared, transferred, operations, custom]
 
 
 def outputs(model: Any, lib: Any) -> list[np.ndarray]:
@@ -396,3 +406,18 @@ def test_unbuilt(tmp_path: Path) -> None:
             action(tmp_path / "x.weights.h5")
     model.save(tmp_path / "m.keras")
     assert not saving.load_model(tmp_path / "m.keras").built
+
+
+def test_older_numbers_of_calls() -> None:
+    """Triceras 0.3 counted the calls of a graph inside from 1, wherever they were named."""
+    layers, x = triceras.layers, triceras.Input((4,), name="x")
+    base = triceras.Model(x, layers.Dense(4)(x), name="base")
+    model = triceras.Model(x, layers.Dense(2, name="head")(base(x)))
+    config = model.get_config()
+    head = next(layer for layer in config["layers"] if layer["name"] == "head")
+    history = head["inbound_nodes"][0]["args"][0]["config"]["keras_history"]
+    assert history == ["base", 0, 0]
+    history[1] = 1
+    older = triceras.Model.from_config(config)
+    older.set_weights(model.get_weights())
+    equal(outputs(older, triceras), outputs(model, triceras))

@@ -51,13 +51,17 @@ def graph_config(model: Model) -> dict[str, Any]:
     operations = []
     for operation in graph.operations:
         calls = [n for n in operation._inbound_nodes if id(n) in inside or isinstance(operation, InputLayer)]
-        for i, node in enumerate(calls, _first_call(operation)):
+        for i, node in enumerate(calls):
             indices[id(node)] = i
         operations.append((operation, calls))
 
     def history(t: KerasTensor) -> list[Any]:
         node, index = t.history
-        return [node.operation.name, indices.get(id(node), _first_call(node.operation)), index]
+        return [node.operation.name, indices.get(id(node), 0), index]
+
+    def place(t: KerasTensor) -> list[Any]:
+        name, call, index = history(t)
+        return [name, call + _ahead(t.history[0].operation), index]
 
     def argument(value: Any) -> Any:
         if isinstance(value, KerasTensor):
@@ -82,13 +86,13 @@ def graph_config(model: Model) -> dict[str, Any]:
         "name": model.name,
         "trainable": model.trainable,
         "layers": layers,
-        "input_layers": tree.map_structure(history, graph._inputs_struct),
-        "output_layers": tree.map_structure(history, graph._outputs_struct),
+        "input_layers": tree.map_structure(place, graph._inputs_struct),
+        "output_layers": tree.map_structure(place, graph._outputs_struct),
     }
 
 
-def _first_call(operation: Operation) -> int:
-    """The number of an operation's first call in configs, where a graph inside counts as its own call 0."""
+def _ahead(operation: Operation) -> int:
+    """What the number of a call is ahead by where a graph's inputs and outputs name it: a graph inside is call 0."""
     return int(isinstance(operation, Functional))
 
 
@@ -97,6 +101,7 @@ def _from_config(cls: type, config: dict[str, Any], custom_objects: dict[str, An
 
     made: dict[str, Operation] = {}
     first: dict[str, int] = {}
+    named = _histories([data["inbound_nodes"] for data in config["layers"]])
     nodes: dict[tuple[str, int], list[KerasTensor]] = {}
     waiting = []
     for data in config["layers"]:
@@ -104,7 +109,11 @@ def _from_config(cls: type, config: dict[str, Any], custom_objects: dict[str, An
         made[data["name"]] = operation
         if isinstance(operation, InputLayer):
             nodes[data["name"], 0] = [operation.output]
-        first[data["name"]] = _first_call(operation)
+        calls = len(data["inbound_nodes"])
+        # Triceras 0.3 counted the calls of a graph inside from 1
+        first[data["name"]] = int(
+            _ahead(operation) and [data["name"], calls] in [h[:2] for h in named if isinstance(h, list)]
+        )
         waiting += [
             (data["name"], i, node) for i, node in enumerate(data["inbound_nodes"], first[data["name"]])
         ]
@@ -149,7 +158,8 @@ def _from_config(cls: type, config: dict[str, Any], custom_objects: dict[str, An
         if isinstance(value, dict):
             return {k: places(v) for k, v in value.items()}
         if len(value) == 3 and isinstance(value[0], str) and isinstance(value[1], int):
-            return tensor(value)
+            name, call, index = value
+            return tensor([name, call + first.get(name, 0) - _ahead(made.get(name)), index])
         return [places(v) for v in value]
 
     model = cls(
