@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 from triceras.core import tree
@@ -185,6 +186,32 @@ class Function(Operation):
         if len(values) != len(self.inputs):
             raise StateError(f"{self.name} expects {len(self.inputs)} inputs. Received {len(values)}.")
         return self.plan.run(values)
+
+    @cached_property
+    def halves(self) -> tuple[Function, Function] | None:
+        """What makes numbers of text that goes in, and what comes after that; None where no text goes in.
+
+        Raises:
+            ArgumentError: text goes into a part that has weights.
+        """
+        if all(t.dtype != "string" for t in self.inputs):
+            return None
+        first: dict[int, Node] = {}
+        for node in reversed(self.nodes):  # all on which a node with text depends
+            feeds = {id(t) for found in first.values() for t in found.inputs}
+            if any(t.dtype == "string" for t in node.inputs) or any(id(t) in feeds for t in node.outputs):
+                first[id(node)] = node
+                if getattr(node.operation, "trainable_variables", ()):
+                    raise ArgumentError(
+                        f"Text goes into {node.operation.name!r}, which has weights to train. Text becomes numbers "
+                        "before a step: let it go into layers such as TextVectorization or StringLookup, in the "
+                        "outermost model."
+                    )
+        later = [t for node in self.nodes if id(node) not in first for t in node.inputs]
+        made = {id(t) for node in first.values() for t in node.outputs} | {id(t) for t in self.inputs}
+        between = {id(t): t for t in (*later, *self.outputs) if id(t) in made}
+        numbers = list(between.values())
+        return Function(self._inputs_struct, numbers), Function(numbers, self._outputs_struct)
 
     def compute_output_spec(self, inputs: Any) -> Any:
         from triceras.core.spec import recording

@@ -16,6 +16,7 @@ from triceras.core.registry import export, publish
 from triceras.core.scope import Local
 from triceras.core.spec import standardize_shape
 from triceras.engine import selection
+from triceras.ops.signal import WINDOWS, named_window
 from triceras.random import SeedGenerator, next_key, stream
 from triceras.saving import objects
 
@@ -152,7 +153,7 @@ class STFT(Initializer):
 
     Args:
         side: "real" or "imag".
-        window: a name in `scipy.signal.windows`, an array of the frame length, or None.
+        window: "hann", "hamming", another name in `scipy.signal.windows`, an array of the frame length, or None.
         scaling: "density" (divides a window by its L2 norm), "spectrum" (by its sum) or None.
         periodic: whether a named window is periodic rather than symmetric.
 
@@ -187,6 +188,8 @@ class STFT(Initializer):
                     f"STFT: `window` must have shape ({length},), the frame length. Received: {window.shape}"
                 )
             return window
+        if self.window in WINDOWS:
+            return named_window(self.window, length, self.periodic)
         try:
             signal = require("scipy.signal", "apps", f"The window {self.window!r} of STFT")
             return signal.get_window(self.window, length, fftbins=self.periodic)

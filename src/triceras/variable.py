@@ -445,6 +445,84 @@ def with_values(
         return result, [[scope.read(v) for v in variables] for variables, _ in groups.values()]
 
 
+stateless: Local[StatelessScope | None] = Local("stateless", None)
+
+
+@export("StatelessScope")
+class StatelessScope:
+    """A block in which variables are read and assigned without a change of the variables themselves.
+
+    Args:
+        state_mapping: pairs (variable, value) of values that they have in the block at first; others keep theirs.
+        collect_losses: whether losses that layers add in the block are gathered in `losses`.
+        initialize_variables: accepted for compatibility: variables made in the block have their values at once.
+
+    >>> v = Variable(2.0)
+    >>> with StatelessScope([(v, 5.0)]) as scope:
+    ...     after = v.assign(v.value + 1.0)
+    >>> float(scope.get_current_value(v)), float(v)
+    (6.0, 2.0)
+    """
+
+    def __init__(
+        self, state_mapping: Any = None, collect_losses: bool = False, initialize_variables: bool = True
+    ) -> None:
+        self._given: list[tuple[Variable, Any]] = []
+        for pair in state_mapping or ():
+            if not isinstance(pair, (tuple, list)) or len(pair) != 2 or not isinstance(pair[0], Variable):
+                raise ArgumentError(
+                    f"StatelessScope(): `state_mapping` must hold pairs (variable, value). Received: {pair!r}"
+                )
+            variable, value = pair[0], pair[0]._own(pair[1])
+            if tuple(value.shape) != tuple(variable.shape):
+                raise ShapeError(
+                    f"StatelessScope(): variable {variable.path!r} has shape {tuple(variable.shape)}. Received a value "
+                    f"of shape {tuple(value.shape)}"
+                )
+            self._given.append((variable, value))
+        self.collect_losses, self.losses = bool(collect_losses), []
+        self._scope: StateScope | None = None
+
+    def __enter__(self) -> StatelessScope:
+        variables, values = ([pair[i] for pair in self._given] for i in (0, 1))
+        self._scope = StateScope(variables, values, state.get() or StateScope((), ()))
+        self._blocks = state(self._scope), stateless(self)
+        for block in self._blocks:
+            block.__enter__()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for block in reversed(self._blocks):
+            block.__exit__()
+
+    def add_loss(self, loss: Any) -> None:
+        """Keep a loss in `losses`."""
+        self.losses.append(loss)
+
+    def add_update(self, update: tuple[Variable, Any]) -> None:
+        """Give a variable another value in the block, as `assign` does.
+
+        Args:
+            update: the variable and its value.
+        """
+        variable, value = update
+        self._entered().write(variable, variable._own(value))
+
+    def get_current_value(self, variable: Variable) -> Any:
+        """The value that a variable has, or had in the end, in the block; None if it was neither given nor
+        assigned one."""
+        scope = self._entered()
+        known = id(variable) in scope.written or any(v is variable for v, _ in self._given)
+        return scope.read(variable) if known else None
+
+    def _entered(self) -> StateScope:
+        if self._scope is None:
+            raise StateError(
+                "A StatelessScope has values only in and after its block: with StatelessScope() ..."
+            )
+        return self._scope
+
+
 def assign_where(condition: Any, action: Callable[[], Any]) -> None:
     """Run an action that assigns variables, and keep what it assigned only where a scalar condition holds.
 

@@ -107,3 +107,27 @@ def test_later_calls_run_where_the_layer_is() -> None:
             again = dense(X)
             assert type(again) is type(first)
             assert np.allclose(ops.convert_to_numpy(again), ops.convert_to_numpy(first))
+
+
+@pytest.mark.parametrize("engine", ["jax", "torch", "numpy"])
+def test_pipelines_of_another_library_call_back(engine: str) -> None:
+    tf = pytest.importorskip("tensorflow")
+    with keras.use_engine(engine):
+        inner = keras.Sequential([layers.Normalization(mean=1.0, variance=4.0), layers.Dense(2)])
+        data = tf.data.Dataset.from_tensors(X).repeat(2).map(lambda x: {"x": inner(x), "same": x})
+        assert data.element_spec["x"].shape.as_list() == [2, 2]
+        found = list(data.as_numpy_iterator())
+        np.testing.assert_allclose(found[0]["x"], ops.convert_to_numpy(inner(X)), rtol=1e-5)
+        inner.layers[1].kernel.assign(inner.layers[1].kernel * 0)
+        assert not np.any(next(data.as_numpy_iterator())["x"])
+
+
+def test_layers_called_on_dicts_are_layers_of_the_model() -> None:
+    class Summed(keras.Layer):
+        def call(self, x: Any) -> Any:
+            return {"sum": x["a"] + x["b"]}
+
+    a, b = keras.Input((3,)), keras.Input((3,))
+    model = keras.Model([a, b], Summed(name="both")({"a": a, "b": b}))
+    assert isinstance(model.get_layer("both"), Summed)
+    np.testing.assert_array_equal(model.predict([X, X], verbose=0)["sum"], X * 2)

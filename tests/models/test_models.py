@@ -85,6 +85,14 @@ def test_deferred_build_by_data_and_by_shape() -> None:
     assert [w.shape for w in other.weights] == [w.shape for w in model.weights]
 
 
+def test_a_stack_built_by_data_takes_other_sizes_where_its_layers_do() -> None:
+    model = keras.Sequential([layers.Conv2D(2, 3), layers.GlobalMaxPooling2D()])
+    assert model(np.ones((2, 8, 8, 3))).shape == model(np.ones((2, 5, 6, 3))).shape == (2, 2)
+    assert model.predict(np.ones((3, 5, 6, 3)), verbose=0).shape == (3, 2)
+    with pytest.raises(ShapeError, match="conv2d"):
+        model(np.ones((2, 8, 8, 4)))
+
+
 def test_add_and_pop() -> None:
     model = keras.Sequential([keras.Input(shape=(3,)), layers.Dense(4)])
     model.add(layers.Dense(5))
@@ -277,6 +285,20 @@ def test_summary_shows_layers_shapes_and_sizes() -> None:
     subclassed(np.ones((1, 5)))
     subclassed.summary(print_fn=lines.append)
     assert "(None, 3)" in lines[-1]
+
+
+@pytest.mark.parametrize("expand", [False, True])
+def test_model_to_dot(expand) -> None:
+    pydot = pytest.importorskip("pydot")
+    inner = keras.Sequential([layers.Input((4,)), layers.Dense(4, name="a"), layers.Dense(4, name='b "q"')])
+    outer = keras.Sequential([layers.Input((4,)), inner, layers.Dense(2)])
+    graph = keras.utils.model_to_dot(outer, expand_nested=expand, show_shapes=True, rankdir="LR")
+    nodes = [n for n in graph.get_nodes() if n.get_name() != "node"]
+    assert len(nodes) == (3 if expand else 2) and len(graph.get_edges()) == len(nodes) - 1
+    assert graph.get_rankdir() == "LR" and "digraph" in graph.to_string()
+    assert isinstance(keras.utils.model_to_dot(outer, subgraph=True), pydot.Cluster)
+    with pytest.raises(ArgumentError, match="rankdir"):
+        keras.utils.model_to_dot(outer, rankdir="UP")
 
 
 def test_plot_model(tmp_path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import triceras
 from triceras import Variable, ops, use_engine, value_and_grad
 from triceras.engine import selection
 from triceras.ops import recurrent
@@ -111,3 +112,13 @@ def test_second_derivatives_and_vmap_on_jax() -> None:
         np.testing.assert_allclose(twice(natively), twice(generic), rtol=1e-4, atol=1e-4)
         many = jax.vmap(lambda k: natively(k)[0])(jnp.stack([jnp.asarray(kernel)] * 2))
         np.testing.assert_allclose(many[1], natively(jnp.asarray(kernel))[0], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_graphs_of_tensorflow_know_the_number_of_steps(kind: str) -> None:
+    tf = pytest.importorskip("tensorflow")
+    with triceras.use_engine("tensorflow"):
+        layer, shapes = getattr(triceras.layers, kind)(2, return_sequences=True), []
+        layer.build((4, 5, 3))
+        tf.function(lambda x: shapes.append(layer(x).shape), autograph=False)(tf.ones((4, 5, 3)))
+    assert shapes == [(4, 5, 2)]

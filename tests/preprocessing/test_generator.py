@@ -230,6 +230,14 @@ def test_flow_from_dataframe(theirs, folder, class_mode, y_col, options):
         assert found[0] == found[1]
 
 
+def test_the_old_name_of_raw(folder):
+    options = {"y_col": "value", "validate_filenames": False, "shuffle": False, "target_size": (5, 4)}
+    with pytest.warns(DeprecationWarning, match='"raw"'):
+        old = ImageDataGenerator().flow_from_dataframe(frame(), str(folder), class_mode="other", **options)
+    new = ImageDataGenerator().flow_from_dataframe(frame(), str(folder), class_mode="raw", **options)
+    np.testing.assert_array_equal(old._values, new._values)
+
+
 def test_bad_arguments(folder, tmp_path):
     for options, match in [
         ({"zoom_range": [1, 2, 3]}, "zoom_range"),

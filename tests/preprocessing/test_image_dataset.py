@@ -294,6 +294,10 @@ def test_files_with_labels(folder):
         "a/0.png;one\r\nb/0.png;two\r\n\r\n",
         '"a/0.png" one\n"b/0.png" two',
         "\ufeffimage\tclass\na/0.png\tone\nb/0.png\ttwo",
+        "Category,split,Image Path\none,train,a/0.png\ntwo,train,b/0.png\n",
+        ",file,label\n0,a/0.png,one\n1,b/0.png,two\n",
+        "name,what\na/0.png,one\nb/0.png,two\n",
+        "one,a/0.png\ntwo,b/0.png\n",
     ],
 )
 def test_tables(folder, tmp_path, text):
@@ -306,7 +310,14 @@ def test_tables(folder, tmp_path, text):
 
 @pytest.mark.parametrize(
     ("text", "match"),
-    [("", "empty"), ("a.png\n", "line 1"), ("a.png,1\nb.png\n", "line 2"), ("a.png,1\n", "don't exist")],
+    [
+        ("", "empty"),
+        ("a.png\n", "line 1"),
+        ("a.png,1\nb.png\n", "line 2"),
+        ("a.png,1\n", "don't exist"),
+        ("file,cat,dog\na.png,0,1\n", "call the columns file and label"),
+        ("file,label\na.png,\n", "line 2"),
+    ],
 )
 def test_bad_tables(tmp_path, text, match):
     (tmp_path / "table.csv").write_text(text)

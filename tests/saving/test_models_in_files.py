@@ -408,6 +408,17 @@ def test_unbuilt(tmp_path: Path) -> None:
     assert not saving.load_model(tmp_path / "m.keras").built
 
 
+@pytest.mark.parametrize("setup", SETUPS)
+def test_compiled_models_that_were_never_trained(keras: Any, tmp_path: Path, setup: str) -> None:
+    for lib in (keras, triceras):
+        made = sequential(lib)
+        made.compile(**SETUPS[setup](lib))
+        made.save(tmp_path / "m.keras")
+        loaded = saving.load_model(tmp_path / "m.keras")  # warns of nothing
+        assert int(loaded.optimizer.iterations.numpy()) == 0
+        loaded.train_on_batch(X, Y)
+
+
 def test_older_numbers_of_calls() -> None:
     """Triceras 0.3 counted the calls of a graph inside from 1, wherever they were named."""
     layers, x = triceras.layers, triceras.Input((4,), name="x")

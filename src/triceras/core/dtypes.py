@@ -83,7 +83,7 @@ def standardize_dtype(dtype: Any) -> str:
     if found is not None:
         return found if dtype is not float else config.floatx()
     name = getattr(dtype, "name", None) or getattr(dtype, "__name__", None) or str(dtype)
-    if name not in ALL and isinstance(name, str) and (name.startswith("str") or name == "object_"):
+    if name not in ALL and isinstance(name, str) and name.startswith(("str", "bytes", "object")):
         return "string"
     found = _from_text(str(name))
     try:

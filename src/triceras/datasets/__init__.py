@@ -4,7 +4,10 @@ import importlib
 
 from triceras.core.registry import publish
 
-SETS = ("cifar10", "cifar100", "digits", "fashion_mnist", "mnist")
+SETS = (
+    "boston_housing", "california_housing", "cifar10", "cifar100", "digits", "fashion_mnist", "imdb", "mnist",
+    "reuters",
+)  # fmt: skip
 for name in SETS:
     importlib.import_module(f"triceras.datasets.{name}")
 

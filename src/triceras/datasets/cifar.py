@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import pickle
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from triceras.core.config import image_data_format
 from triceras.core.errors import DataUnavailableError, FileFormatError
+from triceras.datasets.pickled import BatchReader
 from triceras.datasets.source import Published, by_hand, checked, obtain
 from triceras.utils.files import BROKEN_ARCHIVE, tar_members
 
@@ -78,33 +78,3 @@ def _joined(batches: list[Split]) -> Split:
     x = np.concatenate([pixels for pixels, _ in batches]).reshape(-1, 3, 32, 32)
     y = np.concatenate([labels for _, labels in batches]).reshape(-1, 1)
     return np.ascontiguousarray(x.transpose(0, 2, 3, 1)) if image_data_format() == "channels_last" else x, y
-
-
-class BatchReader(pickle.Unpickler):
-    """An unpickler that makes lists, dicts, strings, numbers and `Pickled` arrays, and refuses all else."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in {
-            ("numpy.core.multiarray", "_reconstruct"),
-            ("numpy", "ndarray"),
-            ("numpy", "dtype"),
-        }:
-            return Pickled
-        raise pickle.UnpicklingError(f"{module}.{name} has no place in a data set")
-
-
-class Pickled:
-    """Stands for an array, or its dtype, while a batch is read: keeps what the file says and runs nothing."""
-
-    def __init__(self, *arguments: Any) -> None:
-        self.arguments = arguments
-
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
-
-    def as_bytes(self) -> NDArray[np.uint8]:
-        """The array, which must be one of unsigned bytes."""
-        _, shape, dtype, fortran, content = self.state
-        if dtype.arguments[0] not in (b"u1", "u1"):
-            raise pickle.UnpicklingError(f"its array holds {dtype.arguments[0]!r} instead of unsigned bytes")
-        return np.frombuffer(content, np.uint8).reshape(shape, order="F" if fortran else "C")

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
-from triceras.core.errors import ArgumentError
 from triceras.core.registry import export
 from triceras.datasets.idx import NAMES, Split, idx_files, read_idx, read_npz
-from triceras.datasets.source import Published, by_hand, obtain
+from triceras.datasets.source import Published, by_hand, obtain, places_of
 
 URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
 SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
@@ -30,12 +27,7 @@ def load_data(path: str = "mnist.npz") -> tuple[Split, Split]:
 
     >>> (x_train, y_train), (x_test, y_test) = load_data()  # doctest: +SKIP
     """
-    if not isinstance(path, str) or path in ("", ".", "..") or os.path.basename(path) != path:
-        raise ArgumentError(
-            f"mnist.load_data() takes a plain file name as `path`. Received: {path!r}. "
-            "To read a file of yours, name its folder in the environment variable TRICERAS_DATA."
-        )
-    places = (path, f"mnist/{path}")
+    places = places_of(path, "mnist")
     if found := by_hand(places):
         return read_npz(found)
     for place in IDX_FOLDERS:

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triceras.core import config
-from triceras.core.errors import DataUnavailableError, FileFormatError
-from triceras.utils.files import fetch, has_hash
+from triceras.core.errors import ArgumentError, DataUnavailableError, FileFormatError
+from triceras.utils.files import HASH_LENGTHS, fetch, has_hash
 
 VARIABLE = "TRICERAS_DATA"
 
@@ -27,8 +27,17 @@ class Published:
 
     name: str  # below a cache folder
     url: str
-    sha256: str
+    sha256: str  # of some only the md5 hash is known
     also: str | None = None  # its name in a cache of the reference, where that differs
+
+    @property
+    def algorithm(self) -> str:
+        """That of the hash, by its length."""
+        return next(name for name, length in HASH_LENGTHS.items() if length == len(self.sha256))
+
+    def is_at(self, path: Path) -> bool:
+        """Whether a path is that of this file."""
+        return path.is_file() and has_hash(path, self.sha256, self.algorithm)
 
 
 def data_folder() -> Path | None:
@@ -54,6 +63,30 @@ def by_hand(places: Sequence[str]) -> Path | None:
     return next((folder / place for place in places if (folder / place).exists()), None) if folder else None
 
 
+def places_of(path: str, name: str) -> tuple[str, str]:
+    """Where the file of a data set may lie below the data folder.
+
+    Args:
+        path: its name, which the user may choose.
+        name: of the data set.
+
+    Raises:
+        ArgumentError: `path` is no plain file name.
+    """
+    if not isinstance(path, str) or path in ("", ".", "..") or os.path.basename(path) != path:
+        raise ArgumentError(
+            f"{name}: the loader takes a plain file name as `path`. Received: {path!r}. "
+            f"To read a file of yours, name its folder in the environment variable {VARIABLE}."
+        )
+    return path, f"{name}/{path}"
+
+
+def found(file: Published, name: str) -> Path:
+    """The path of a data set's only file: from the data folder, a cache, or downloaded."""
+    places = places_of(file.name, name)
+    return by_hand(places) or obtain([file], places)[0]
+
+
 def obtain(files: Sequence[Published], places: Sequence[str]) -> list[Path]:
     """The paths of published files: from a cache, else downloaded there.
 
@@ -64,14 +97,11 @@ def obtain(files: Sequence[Published], places: Sequence[str]) -> list[Path]:
     Raises:
         DataUnavailableError: if one isn't there and can't be downloaded or written.
     """
-    found = {
-        file: next((path for path in _cached(file) if path.is_file() and has_hash(path, file.sha256)), None)
-        for file in files
-    }
+    found = {file: next(filter(file.is_at, _cached(file)), None) for file in files}
     try:
         for file in files:
             if found[file] is None:
-                fetch(file.url, _target(file), file_hash=file.sha256)
+                fetch(file.url, _target(file), file_hash=file.sha256, algorithm=file.algorithm)
                 found[file] = _target(file)
     except (OSError, FileFormatError) as error:
         missing = [file for file in files if found[file] is None]

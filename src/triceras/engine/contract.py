@@ -245,8 +245,13 @@ class Engine(ABC):
         """Whether a tensor has no values yet, for a function of it is being traced."""
         return False
 
-    def deferred(self, fn: Callable[..., np.ndarray], tensors: Sequence[Any], spec: KerasTensor) -> Any:
+    def deferred(self, fn: Callable[..., Any], tensors: Sequence[Any], spec: Any) -> Any:
         """A tensor of what a function of NumPy arrays will make of traced tensors, once they have values.
+
+        Args:
+            fn: returns an array, or a list of them.
+            tensors: its arguments.
+            spec: a symbolic tensor like the result, or a list of them.
 
         Raises:
             EngineError: compiled functions of this engine can't do that.

@@ -69,6 +69,10 @@ def get(name: str) -> Engine:
     return engine
 
 
+# TensorFlow's AutoGraph, which may stand behind a layer's first call, runs it as it is
+get.autograph_info__ = None
+
+
 def introduce(kind: type) -> None:
     """Make the functions of all engines' libraries take objects of a class, which has `__triceras_tensor__`."""
     with _lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
@@ -35,7 +36,7 @@ from triceras.moving import Move
 from triceras.ops.infer import infer
 from triceras.ops.operation import Operation, is_symbolic
 from triceras.random import SeedGenerator
-from triceras.variable import Variable, autocast, name_scope, name_stack, with_values
+from triceras.variable import Variable, autocast, name_scope, name_stack, stateless, with_values
 
 
 class Pass:
@@ -541,6 +542,10 @@ class Layer(Seen, Operation):
             self._losses.clear()
             self._losses_pass = latest
         self._losses += tree.flatten(loss)
+        scope = stateless.get()
+        if scope is not None and scope.collect_losses:
+            for each in tree.flatten(loss):
+                scope.add_loss(each)
 
     @property
     def losses(self) -> list[Any]:
@@ -632,9 +637,13 @@ class Layer(Seen, Operation):
             raise StateError(
                 f"{type(self).__name__}.__init__() doesn't call super().__init__(); add that call first."
             )
+        alone = not (current_pass.get() or state.get())
+        library = self._pipeline(args, kwargs) if alone else None
+        if library is not None:
+            return self._called_back(library, args, kwargs)
         active = selection.chosen()
         if active is not self.engine or self.device not in (None, selection.placement.get()):
-            if active is not self.engine and (current_pass.get() or state.get()):
+            if active is not self.engine and not alone:
                 raise EngineError(
                     f"Layer {self.path!r} belongs to the engine {self.engine}, and is called inside a computation on "
                     f"{selection.current()}. Move it there: layer.to({selection.current()!r})."
@@ -642,6 +651,36 @@ class Layer(Seen, Operation):
             with self._home():
                 return self._call_here(args, kwargs)
         return self._call_here(args, kwargs)
+
+    def _pipeline(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Engine | None:
+        """The other engine of which an argument is a tensor without a value, as `tf.data.Dataset.map` passes it."""
+        engines = {selection.engine_of(type(x)): x for x in tree.flatten((args, kwargs))}
+        return next((e for e, x in engines.items() if e not in (None, self.engine) and e.traced(x)), None)
+
+    def _called_back(self, library: Engine, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """A call on tensors without values: the graph that they belong to calls the layer once they have some."""
+        leaves, skeleton = tree.split((args, kwargs))
+        places = [i for i, x in enumerate(leaves) if selection.engine_of(type(x)) is library]
+        tensors = [leaves[i] for i in places]
+
+        def call(values: Any) -> Any:
+            filled = dict(enumerate(leaves)) | dict(zip(places, values, strict=True))
+            args, kwargs = tree.join(skeleton, list(filled.values()))
+            return self(*args, **kwargs)
+
+        with self._home():
+            wanted = call([KerasTensor(tuple(x.shape), standardize_dtype(x.dtype)) for x in tensors])
+        outputs, form = tree.split(wanted)
+        # as they change the layer's random state, calls wait for each other
+        lock = threading.Lock()
+
+        def run(*arrays: Any) -> list[np.ndarray]:
+            with lock:
+                results = tree.flatten(call(arrays))
+            found = map(self.engine.to_numpy, results)
+            return [x.astype(spec.dtype) for x, spec in zip(found, outputs, strict=True)]
+
+        return tree.join(form, library.deferred(run, tensors, outputs))
 
     def _call_here(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         info = self.call_info

@@ -13,7 +13,7 @@ from typing import Any
 from triceras.core.registry import export, publish
 from triceras.saving import objects
 
-FAMILIES = ("base", "margin", "overlap", "probability", "regression")
+FAMILIES = ("base", "margin", "overlap", "probability", "regression", "sequence")
 for family in FAMILIES:
     importlib.import_module(f"triceras.losses.{family}")
 

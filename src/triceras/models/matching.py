@@ -8,7 +8,8 @@ from triceras import ops
 from triceras.core import tree
 from triceras.core.dtypes import standardize_dtype
 from triceras.core.errors import ArgumentError, ShapeError
-from triceras.core.spec import KerasTensor
+from triceras.core.spec import KerasTensor, Shape
+from triceras.utils.text import as_text, is_text
 
 if TYPE_CHECKING:
     from triceras.models.model import Model
@@ -20,6 +21,8 @@ def match_inputs(model: Model, inputs: Any) -> list[Any]:
     wanted, expected = graph.inputs, graph._inputs_struct
     if len(wanted) == 1 and _fits(inputs, wanted[0]):
         return [inputs]  # as nearly always, at once
+    if len(wanted) == 1 and wanted[0].dtype == "string" and is_text(inputs):
+        inputs = as_text(inputs)
     names = [t.history[0].operation.name if t.history else t.name for t in wanted]
     if isinstance(inputs, dict) and isinstance(expected, dict):
         missing = [k for k in expected if k not in inputs]
@@ -37,6 +40,20 @@ def match_inputs(model: Model, inputs: Any) -> list[Any]:
             f"Model {model.name!r} expects {len(wanted)} input(s) {names}. Received {len(values)}."
         )
     return [_fitted(model, x, t, n) for x, t, n in zip(values, wanted, names, strict=True)]
+
+
+def _text(model: Model, x: Any, wanted: Shape, name: str) -> Any:
+    """Text with the rank that it should have."""
+    x = as_text(x)
+    if x.ndim == len(wanted) + 1 and x.shape[-1] == 1:
+        x = x[..., 0]
+    elif x.ndim == len(wanted) - 1 and wanted[-1] == 1:
+        x = x[..., None]
+    if x.ndim != len(wanted) or any(w not in (None, s) for s, w in zip(x.shape[1:], wanted[1:], strict=True)):
+        raise ShapeError(
+            f"Model {model.name!r} expected the input {name!r} with shape {wanted}. Received shape {x.shape}."
+        )
+    return x
 
 
 def _optional(t: KerasTensor) -> bool:
@@ -61,6 +78,8 @@ def _fitted(model: Model, x: Any, t: KerasTensor, name: str) -> Any:
         if _optional(t):
             return None
         raise ArgumentError(f"Model {model.name!r}: the input {name!r} is None.")
+    if t.dtype == "string" and is_text(x):
+        return _text(model, x, t.shape, name)
     if not hasattr(x, "shape"):
         x = ops.convert_to_tensor(x)
     shape, wanted = tuple(x.shape), t.shape

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from triceras.core import tree
+from triceras.core.dtypes import standardize_dtype
 from triceras.core.errors import ArgumentError, ArgumentTypeError, NotFoundError, StateError
 from triceras.core.masks import set_mask
 from triceras.core.registry import export
@@ -17,6 +18,7 @@ from triceras.layers.base import Layer
 from triceras.layers.input_layer import InputLayer
 from triceras.models.matching import match_inputs
 from triceras.models.report import Report
+from triceras.training.text import FromText
 from triceras.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -181,11 +183,35 @@ class Model(Trainer, Layer):
                 f"{type(self).__name__} defines no call(self, inputs). Define it, or make the model with "
                 "Model(inputs=..., outputs=...)."
             )
+        if isinstance(inputs, FromText):
+            return self._graph.halves[1].plan.run(inputs.tensors)
         values = match_inputs(self, inputs)
         if mask is not None:
             for x, m in zip(values, tree.flatten(mask), strict=False):
                 set_mask(x, m)
         return self._graph.plan.run(values)
+
+    def _convert_one(self, x: Any) -> Any:
+        text = hasattr(x, "dtype") and standardize_dtype(x.dtype) == "string"
+        return x if text and self._reads_text else super()._convert_one(x)
+
+    @property
+    def _reads_text(self) -> bool:
+        """Whether text may go in; layers that can't take it say so."""
+        return self._graph is None or any(t.dtype == "string" for t in self._graph.inputs)
+
+    @property
+    def _before_steps(self) -> Callable[[Any], FromText] | None:
+        if self._graph is None or self._graph.halves is None:
+            return None
+
+        def numbers(x: Any) -> FromText:
+            with self._home():
+                (x,), _ = self._converted((x,), {})
+                found = self._graph.halves[0].plan.run(match_inputs(self, x))
+                return FromText(tuple(map(self.engine.to_numpy, found)))
+
+        return numbers
 
     def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
         """The outputs' shapes for inputs of these shapes."""

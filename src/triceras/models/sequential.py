@@ -38,6 +38,8 @@ class Sequential(Model):
     ) -> None:
         super().__init__(trainable=trainable, name=name)
         self._stack: list[Layer] = []
+        # the sizes of the data that came first bind nothing but the layers' weights
+        self._built_by_data = False
         for layer in layers or ():
             self.add(layer, rebuild=False)
         self._rebuild()
@@ -75,7 +77,7 @@ class Sequential(Model):
                 getattr(layer, "_graph", None) and layer._graph.inputs[0].shape
             )
             if shape is not None:
-                self._stack.append(InputLayer(batch_shape=shape, dtype=layer.compute_dtype))
+                self._stack.append(InputLayer(batch_shape=shape, dtype=layer.input_dtype))
         self._stack.append(layer)
         if rebuild:
             self._rebuild()
@@ -136,7 +138,7 @@ class Sequential(Model):
                 "build() needs the shape of the input, the batch included, such as (None, 28, 28, 1)."
             )
         shape = standardize_shape(input_shape, "input_shape")
-        source = InputLayer(batch_shape=shape, dtype=self.layers[0].compute_dtype)
+        source = InputLayer(batch_shape=shape, dtype=self.layers[0].input_dtype)
         self._connect_stack(source.output)
         if self._graph is not None:
             self._stack.insert(0, source)
@@ -144,13 +146,20 @@ class Sequential(Model):
     def _build_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._check_has_layers()
         self.build((None, *tree.flatten((args, kwargs))[0].shape[1:]))
+        self._built_by_data = True
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        if self._graph is not None:
+        if self._graph is not None and not (self._built_by_data and self._differs(inputs)):
             return super().call(inputs, training=training, mask=mask)
         for layer in self.layers:
             inputs = layer(inputs)
         return inputs
+
+    def _differs(self, x: Any) -> bool:
+        """Whether an input has the rank that the model was built for, but other sizes."""
+        shape, wanted = getattr(x, "shape", ()), self._graph.inputs[0].shape
+        pairs = zip(shape[1:], wanted[1:], strict=False)
+        return len(shape) == len(wanted) and any(w is not None and s not in (w, None) for s, w in pairs)
 
     def _check_has_layers(self) -> None:
         if not self.layers:

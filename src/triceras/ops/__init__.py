@@ -8,7 +8,7 @@ from triceras.ops import operators
 
 FAMILIES = (
     *("elementwise", "reduction", "shape", "indexing", "creation", "linalg"),
-    *("nn", "conv", "image", "warping", "control"),
+    *("nn", "conv", "image", "warping", "control", "signal", "ctc"),
 )
 for family in FAMILIES:
     importlib.import_module(f"triceras.ops.{family}")

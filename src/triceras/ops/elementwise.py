@@ -962,6 +962,12 @@ def i0(x: Tensor) -> Tensor:
     ...
 
 
+@op(promote, at=())
+def _complex(real: Tensor, imaginary: Tensor) -> Tensor:
+    """Complex numbers of their parts, which are in single or double precision."""
+    ...
+
+
 @op(promote, at=AT)
 def real(x: Tensor) -> Tensor:
     """The real part.

@@ -85,5 +85,7 @@ def constant(x: Any) -> Any:
 
 
 def is_symbolic(x: Any) -> bool:
-    """Whether one argument is a symbolic tensor or a list or tuple that holds one."""
+    """Whether one argument is a symbolic tensor, or a list, tuple or dict that holds one."""
+    if isinstance(x, dict):
+        x = tuple(x.values())
     return isinstance(x, KerasTensor) or (isinstance(x, (list, tuple)) and any(map(is_symbolic, x)))

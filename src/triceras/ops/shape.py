@@ -597,9 +597,8 @@ def view_as_complex(x: Kept) -> Tensor:
     """
     if tuple(x.shape)[-1:] != (2,):
         raise ShapeError(f"view_as_complex() takes a last axis of size 2. Received shape {tuple(x.shape)}.")
-    dtype = "complex128" if standardize_dtype(x.dtype) == "float64" else "complex64"
-    real, imaginary = (creation.cast(indexing.get_item(x, (..., part)), dtype) for part in (0, 1))
-    return elementwise.add(real, elementwise.multiply(imaginary, 1j))
+    x = creation.cast(x, "float64" if standardize_dtype(x.dtype) == "float64" else "float32")
+    return elementwise._complex(*(indexing.get_item(x, (..., part)) for part in (0, 1)))
 
 
 @op()

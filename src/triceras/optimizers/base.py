@@ -156,6 +156,7 @@ class Optimizer(Configurable):
         """Make the slots for these variables."""
         if self.built:
             return
+        self._unbuilt = len(self.variables)
         self._trained = list(variables)
         self._places = {id(v): i for i, v in enumerate(self._trained)}
         if self._trained:
@@ -489,6 +490,8 @@ class Optimizer(Configurable):
 
     def load_own_variables(self, store: Any) -> None:
         """Take the state from a store; says so and goes on if it is of another optimizer or model."""
+        if self.built and len(store.keys()) == self._unbuilt < len(self.variables):
+            return  # of an optimizer that had made no step, so there is nothing to go on with
         if len(store.keys()) != len(self.variables):
             warnings.warn(
                 f"The file holds {len(store.keys())} variables for the optimizer {self.name!r}, which has "

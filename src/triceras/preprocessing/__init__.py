@@ -5,7 +5,15 @@ import sys
 
 from triceras.core.registry import PublicModule
 
-FAMILIES = ("image_dataset", "splitting", "statistics", "affine", "generator")
+FAMILIES = (
+    "image_dataset",
+    "audio_dataset",
+    "text_dataset",
+    "splitting",
+    "statistics",
+    "affine",
+    "generator",
+)
 for family in FAMILIES:
     importlib.import_module(f"triceras.preprocessing.{family}")
 

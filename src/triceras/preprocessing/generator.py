@@ -257,6 +257,9 @@ class ImageDataGenerator:
             if name not in ("has_ext", "sort", "drop_duplicates"):
                 raise ArgumentTypeError(f"flow_from_dataframe() got an unknown argument: {name!r}")
             warnings.warn(f"`{name}` has no effect: the rows are taken as they are.", stacklevel=2)
+        if class_mode == "other":
+            warnings.warn('`class_mode="other"` is an old name of "raw".', DeprecationWarning, stacklevel=2)
+            class_mode = "raw"
         return DataFrameIterator(
             dataframe, directory, self, x_col=x_col, y_col=y_col, weight_col=weight_col,
             target_size=target_size, color_mode=color_mode, classes=classes, class_mode=class_mode,

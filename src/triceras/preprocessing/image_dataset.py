@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
 import os
-import threading
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,16 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triceras import ops
-from triceras.core import tree
 from triceras.core.config import floatx, standardize_data_format
 from triceras.core.errors import ArgumentError, ArgumentTypeError, FileFormatError, shown
 from triceras.core.registry import export
-from triceras.engine import selection
-from triceras.preprocessing.listing import Listing, label, list_csv, list_directory, split
+from triceras.preprocessing.changing import Change, FileDataset
+from triceras.preprocessing.listing import Listing, label, list_csv
 from triceras.preprocessing.reading import CACHE_BYTES, Pixels, Reader
-from triceras.training.dataset import IndexedDataset, Job, PyDataset
-
-MODES = ("int", "categorical", "binary", None)
+from triceras.preprocessing.shares import default_workers, list_folder, shares
+from triceras.training.dataset import Job
 
 
 def as_floats(batch: Any) -> Any:
@@ -33,7 +29,7 @@ def as_floats(batch: Any) -> Any:
     return (x, *batch[1:]) if isinstance(batch, tuple) else x
 
 
-class ImageDataset(IndexedDataset):
+class ImageDataset(FileDataset):
     """Image files in batches; `x` holds floats from 0 to 255, `y` the labels.
 
     Files are decoded in threads ahead of training. Where all pixels fit into memory, each is decoded once;
@@ -62,7 +58,6 @@ class ImageDataset(IndexedDataset):
         first = data_format == "channels_first"
         shape = (channels, height, width) if first else (height, width, channels)
         self._pixels = Pixels(self.samples, shape, self._read, limit)
-        self._changes: tuple[Callable[[Any, np.random.Generator], Any], ...] = ()
 
     def _read(self, row: int) -> NDArray[np.uint8]:
         pixels = self._reader(self.file_paths[row])
@@ -84,9 +79,7 @@ class ImageDataset(IndexedDataset):
     def gather(self, rows: NDArray[Any], random: np.random.Generator) -> Any:
         x = self._pixels[rows]
         batch = x if self._targets is None else (x, self._targets[rows])
-        for change in self._changes:
-            batch = change(self._finished(batch), random)
-        return batch
+        return self.changed(batch, random)
 
     def _stored(self, job: Job, batch: Any) -> None:
         if not self._changes:
@@ -99,15 +92,6 @@ class ImageDataset(IndexedDataset):
 
     # -- data sets made from this one ------------------------------------------------------------------------
 
-    def map(self, function: Callable[..., Any], num_parallel_calls: Any = None) -> ImageDataset:
-        """The batches that a function makes of batches.
-
-        Args:
-            function: of `x` and `y`, or of `x` alone where there are no labels, as arrays.
-            num_parallel_calls: accepted for compatibility; `workers` decides.
-        """
-        return self._copy(_changes=(*self._changes, _Changed(function, whole=True)))
-
     def augment(self, function: Callable[..., Any]) -> ImageDataset:
         """The batches with their images changed, anew each time.
 
@@ -115,98 +99,7 @@ class ImageDataset(IndexedDataset):
             function: of float pixels `(batch, height, width, channels)`, such as a layer. What it draws from
                 an argument named `random`, a NumPy generator, depends on seed, epoch and batch alone.
         """
-        return self._copy(_changes=(*self._changes, _Changed(function, whole=False)))
-
-    def shuffle(self, buffer_size: Any = None, seed: int | None = None) -> ImageDataset:
-        """The same samples in a new order each pass.
-
-        Args:
-            buffer_size: accepted for compatibility; all samples are shuffled.
-            seed: of the order; None keeps the one that there is.
-        """
-        return self._copy(shuffled=True, seed=self.seed if seed is None else seed)
-
-    def take(self, count: int) -> PyDataset:
-        """The first batches of each pass."""
-        return _Part(self, 0, count)
-
-    def skip(self, count: int) -> PyDataset:
-        """All batches but the first ones of each pass."""
-        return _Part(self, count, None)
-
-    def cache(self, filename: str = "") -> ImageDataset:
-        """The data set itself: decoded images are kept in memory if they fit, and never in files."""
-        if filename:
-            raise ArgumentError(f"cache() keeps images in memory alone. Received: filename={filename!r}")
-        return self
-
-    def prefetch(self, buffer_size: Any = None) -> ImageDataset:
-        """The data set itself: batches are always computed ahead."""
-        return self
-
-
-class _Changed:
-    """A user's function, applied to batches or to their images alone."""
-
-    def __init__(self, function: Callable[..., Any], whole: bool) -> None:
-        self._function, self._whole = function, whole
-        try:
-            self._draws = "random" in inspect.signature(function).parameters
-        except (TypeError, ValueError):
-            self._draws = False
-        self._lock = threading.Lock()
-
-    def __call__(self, batch: Any, random: np.random.Generator) -> Any:
-        options = {"random": random} if self._draws else {}
-        if self._whole:
-            return _arrays(self._function(*(batch if isinstance(batch, tuple) else (batch,)), **options))
-        x, *rest = batch if isinstance(batch, tuple) else (batch,)
-        variables = getattr(self._function, "variables", ())
-        sources = [v for v in variables if v.path.endswith("seed_generator_state")]
-        if sources:  # a layer draws from its own state, which is set here
-            with self._lock:
-                for source in sources:
-                    source.assign(np.array([random.integers(2**32), 0], "uint32"))
-                x = _arrays(self._function(x))
-        else:
-            x = _arrays(self._function(x, **options))
-        return (x, *rest) if isinstance(batch, tuple) else x
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if k != "_lock"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__ = state | {"_lock": threading.Lock()}
-
-
-def _arrays(batch: Any) -> Any:
-    def to_numpy(x: Any) -> Any:
-        engine = selection.engine_of(type(x))
-        return np.asarray(x) if engine is None else engine.to_numpy(x)
-
-    return tree.map_structure(to_numpy, batch, none_is_leaf=False)
-
-
-class _Part(PyDataset):
-    """Some of the batches of each pass over a data set."""
-
-    def __init__(self, dataset: ImageDataset, start: int, count: int | None) -> None:
-        super().__init__(dataset.workers, dataset.use_multiprocessing, dataset.max_queue_size)
-        self._dataset = dataset
-        self._range = range(len(dataset))[start:][:count]
-
-    def __len__(self) -> int:
-        return len(self._range)
-
-    def __getitem__(self, index: int) -> Any:
-        return self._dataset[self._range[index]]
-
-    def on_epoch_end(self) -> None:
-        self._dataset._passes += 1
-
-    def __iter__(self) -> Any:
-        yield from super().__iter__()
-        self._dataset._passes += 1
+        return self._copy(_changes=(*self._changes, Change(function, whole=False)))
 
 
 # ---- the public functions
@@ -235,59 +128,30 @@ def _datasets(
     use_multiprocessing: bool,
 ) -> Any:
     """What all ways to make an image data set have in common, from files and labels on."""
-    if label_mode not in MODES:
-        raise ArgumentError(f"`label_mode` must be one of {MODES}. Received: {label_mode!r}")
     if on_error not in ("raise", "skip"):
         raise ArgumentError(f'`on_error` must be "raise" or "skip". Received: {on_error!r}')
     size = tuple(image_size) if isinstance(image_size, (tuple, list)) else image_size
     reader = Reader(size, color_mode, interpolation, crop_to_aspect_ratio, pad_to_aspect_ratio)
-    names = listing.class_names
-    if listing.labels is None or label_mode is None:
-        listing = Listing(listing.paths)
-    elif label_mode != "int" and names is None:
-        raise ArgumentError(f'Labels that aren\'t classes need `label_mode="int"`. Received: {label_mode!r}')
-    elif label_mode == "binary" and len(names) != 2:
-        raise ArgumentError(f'`label_mode="binary"` needs 2 classes. Received {len(names)}: {names}')
-    if verbose:
-        of = f" belonging to {len(names)} classes" if names is not None and listing.labels is not None else ""
-        print(f"Found {len(listing.paths)} files{of}.")
-    if on_error == "skip":
-        listing = _readable(listing, reader)
-    if shuffle:
-        seed = int(np.random.randint(2**31)) if seed is None and validation_split is None else seed
-        if seed is not None:
-            listing = listing.shuffled(seed)
-    parts = split(listing, validation_split, subset, shuffle, seed)
-    if workers is None:
-        workers = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+    skips = {"usable": lambda listing: _readable(listing, reader)} if on_error == "skip" else {}
+    parts = shares(
+        listing, label_mode=label_mode, shuffle=shuffle, seed=seed, validation_split=validation_split,
+        subset=subset, verbose=verbose, **skips,
+    )  # fmt: skip
     found = []
-    for name, part in parts:
-        if verbose and name:
-            print(f"Using {len(part.paths)} files for {name}.")
+    for part in parts:
         dataset = ImageDataset(
-            part,
-            _targets(part, label_mode),
+            part.listing,
+            part.targets,
             reader,
             standardize_data_format(data_format),
             cache,
             batch_size=batch_size,
-            shuffle=shuffle and name != "validation",
-            seed=seed,
-            workers=workers,
+            workers=default_workers() if workers is None else workers,
             use_multiprocessing=use_multiprocessing,
+            **part.options,
         )
-        found.append(dataset.augment(augment) if augment is not None and name != "validation" else dataset)
+        found.append(dataset if augment is None or part.validates else dataset.augment(augment))
     return found if subset == "both" else found[0]
-
-
-def _targets(listing: Listing, label_mode: str | None) -> NDArray[Any] | None:
-    if listing.labels is None:
-        return None
-    if label_mode == "categorical":
-        return np.eye(len(listing.class_names), dtype="float32")[listing.labels]
-    if label_mode == "binary":
-        return listing.labels.astype("float32")[:, None]
-    return listing.labels
 
 
 def _readable(listing: Listing, reader: Reader) -> Listing:
@@ -309,7 +173,7 @@ def _readable(listing: Listing, reader: Reader) -> Listing:
         raise FileFormatError(f"None of the {len(wrong)} files is an image that Pillow can read; {bad[0]}")
     more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
     names = "; ".join(bad[:5]) + more
-    warnings.warn(f"Left out {len(bad)} files without a readable image: {names}", stacklevel=4)
+    warnings.warn(f"Left out {len(bad)} files without a readable image: {names}", stacklevel=5)
     return listing.rows([i for i, why in enumerate(wrong) if not why])
 
 
@@ -384,12 +248,7 @@ def image_dataset_from_directory(
     """
     if format not in ("tf", "grain"):
         raise ArgumentError(f'`format` must be "tf" or "grain". Received: {format!r}')
-    if labels is None or label_mode is None:
-        listing = list_directory(directory, None, follow_links=follow_links)
-        if class_names is not None and labels is None:
-            raise ArgumentError("`class_names` number the folders: leave them out with `labels=None`.")
-    else:
-        listing = list_directory(directory, labels, class_names, follow_links=follow_links)
+    listing = list_folder(directory, labels, label_mode, class_names, follow_links=follow_links)
     return _datasets(
         listing, label_mode=label_mode, color_mode=color_mode, batch_size=batch_size, image_size=image_size,
         shuffle=shuffle, seed=seed, validation_split=validation_split, subset=subset,

@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from triceras.core.errors import ArgumentError, ArgumentTypeError, FileFormatError, TricerasError
 from triceras.core.registry import export
+from triceras.saving.assets import ASSETS, read_assets, write_assets
 from triceras.saving.atomic import replacing
 from triceras.saving.legacy import read_config, read_legacy_weights, read_optimizer
 from triceras.saving.objects import (
@@ -90,6 +91,9 @@ def save_model(
             for name, text in texts.items():
                 parts[name].write(text.encode())
             write_weights(model, parts[WEIGHTS], skipped)
+            for name, content in write_assets(model):
+                (path / name).parent.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(replacing(path / name)).write(content)
             return
         file = stack.enter_context(replacing(path))
         weights = stack.enter_context(tempfile.TemporaryFile(dir=path.parent))
@@ -98,6 +102,8 @@ def save_model(
         with zipfile.ZipFile(file, "w") as archive:
             for name, text in texts.items():
                 archive.writestr(name, text)
+            for name, content in write_assets(model):
+                archive.writestr(name, content)
             with archive.open(WEIGHTS, "w", force_zip64=True) as member:
                 shutil.copyfileobj(weights, member, 1 << 20)
 
@@ -153,14 +159,31 @@ def load_model(
             read_optimizer(model, reader)
         else:
             read_weights(model, reader)
+            _read_assets(model, path)
     return model
+
+
+def _read_assets(model: Any, path: Path) -> None:
+    """Give layers the files that were saved with them."""
+    if path.is_dir():
+        files = sorted(p for p in (path / ASSETS).rglob("*") if p.is_file() and not p.is_symlink())
+        read_assets(
+            model, [p.relative_to(path).as_posix() for p in files], lambda name: (path / name).read_bytes()
+        )
+        return
+    with zipfile.ZipFile(path) as archive:
+        _check(archive, path)
+        names = [
+            name for name in archive.namelist() if name.startswith(f"{ASSETS}/") and not name.endswith("/")
+        ]
+        read_assets(model, names, archive.read)
 
 
 def _rebuilt(config: dict[str, Any], custom_objects: dict[str, Any], compile: bool) -> Any:
     setup = config.pop("compile_config", None)
     with ObjectSharing(), CustomObjectScope(custom_objects):
         model = deserialize_keras_object(config)
-        if not hasattr(model, "compile_from_config"):
+        if not (hasattr(model, "compile_from_config") or getattr(model, "saved_alone", False)):
             raise FileFormatError(f"The file holds no model but a {type(model).__name__}.")
         if compile and setup:
             model.compile_from_config(setup)
@@ -223,7 +246,7 @@ def _check(archive: zipfile.ZipFile, path: Path) -> None:
     names = Counter(m.filename for m in archive.infolist())
     for member in archive.infolist():
         name = member.filename
-        if name not in (CONFIG, METADATA, WEIGHTS) and not name.startswith("assets/"):
+        if name not in (CONFIG, METADATA, WEIGHTS) and not name.startswith(f"{ASSETS}/"):
             raise FileFormatError(f"{path} is refused: it holds {name!r}, which isn't part of a model file.")
         if ".." in name.split("/") or "\\" in name or names[name] > 1:
             raise FileFormatError(f"{path} is refused: its member {name!r} has an unsafe or repeated name.")

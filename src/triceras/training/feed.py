@@ -25,6 +25,7 @@ from triceras.core.errors import ArgumentError, ArgumentTypeError, ShapeError, S
 from triceras.core.registry import export
 from triceras.training.dataset import Crew, IndexedDataset, Job, Lane, PyDataset, RowsOfBatches, jobs
 from triceras.utils.sampling import Order, class_numbers, generator
+from triceras.utils.text import as_text, is_text
 
 Batch = tuple[Any, ...]
 
@@ -124,8 +125,10 @@ def _as_numpy(value: Any, label: str) -> np.ndarray:
     )
 
 
-def _to_array(value: Any, label: str, floatx: str, keep_tensors: bool) -> Any:
+def _to_array(value: Any, label: str, floatx: str, keep_tensors: bool, text: bool = False) -> Any:
     """One leaf as an array of numbers, floats as floatx; an engine's tensor may stay as it is if it fits."""
+    if text and is_text(value):
+        return as_text(value, name=label)
     keep = keep_tensors and _is_engine_tensor(value) and not _is_sparse_or_ragged(value)
     array = value if keep else _as_numpy(value, label)
     try:
@@ -205,6 +208,7 @@ class Intake:
     class_weight: Mapping[int, float] | None = None
     floatx: str = "float32"
     keep_tensors: bool = False
+    text: bool = False  # whether x may hold text
 
     def batch(self, data: Any, index: int) -> Batch:
         """One batch of a stream: x, (x,), (x, y) or (x, y, sample_weight), a list counting as a tuple."""
@@ -214,7 +218,8 @@ class Intake:
         lengths: dict[str, int] = {}
 
         def convert(value: Any, name: str) -> Any:
-            array = _to_array(value, f"`{name}`{where}", self.floatx, self.keep_tensors)
+            text = self.text and name.startswith("x")
+            array = _to_array(value, f"`{name}`{where}", self.floatx, self.keep_tensors, text)
             lengths[name] = int(array.shape[0])
             return array
 
@@ -557,7 +562,7 @@ def _length(source: Any) -> int | None:
 # ---- the entry points
 
 
-def _is_stream(x: Any) -> bool:
+def is_stream(x: Any) -> bool:
     """Whether x yields whole batches, rather than being data in memory."""
     in_memory = isinstance(x, (list, tuple, Mapping, str, bytes, set, frozenset)) or hasattr(x, "__array__")
     return (
@@ -656,9 +661,9 @@ def make_feed(
     elif isinstance(seed, bool) or not isinstance(seed, numbers.Integral):
         raise ArgumentTypeError(f"`seed` must be an integer or None. Received: {seed!r}")
     seed = int(seed) % 2**64
-    intake = Intake(class_weight, config.floatx(), keep_tensors=not _is_stream(x))
+    intake = Intake(class_weight, config.floatx(), keep_tensors=not is_stream(x))
 
-    if not _is_stream(x):
+    if not is_stream(x):
         arrays = intake(x, y, sample_weight)
         samples = _samples(arrays)
         batch_size = batch_size or (-(-samples // asked) if asked else DEFAULT_BATCH_SIZE)
@@ -708,12 +713,14 @@ def split_validation(data: tuple[Any, Any, Any], validation_split: float) -> tup
             f"`validation_split` must be a number between 0 and 1. Received: {validation_split!r}"
         )
     x, y, sample_weight = data
-    if _is_stream(x):
+    if is_stream(x):
         raise ArgumentError(
             f"`validation_split` works for arrays only. `x` is a {type(x).__name__}: pass `validation_data` "
             "instead."
         )
-    arrays = (*Intake(None, config.floatx(), keep_tensors=True)(x, y, sample_weight), None, None)[:3]
+    arrays = (*Intake(None, config.floatx(), keep_tensors=True, text=True)(x, y, sample_weight), None, None)[
+        :3
+    ]
     samples = _samples(arrays)
     cut = math.floor(samples * (1 - validation_split))
     if cut == 0 or cut == samples:

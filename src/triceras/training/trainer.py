@@ -20,6 +20,7 @@ from triceras.training.callbacks import CallbackList, History
 from triceras.training.checks import warn_of_nonfinite
 from triceras.training.feed import Feed, make_feed, split_validation, unpack_x_y_sample_weight
 from triceras.training.loop import Loop
+from triceras.training.text import without_text
 from triceras.variable import Variable, value_and_grad, with_values
 
 
@@ -445,6 +446,21 @@ class Trainer:
         if self._compiled_loss is not None and len(batch) > 1:
             self._compiled_loss.check(batch[1])
 
+    @property
+    def _before_steps(self) -> Callable[[Any], Any] | None:
+        """What makes numbers of inputs that hold text, on the host; None where the model takes no text."""
+        return None
+
+    def _numbers(self, x: Any) -> Any:
+        """A batch of inputs without text."""
+        return x if self._before_steps is None else self._before_steps(x)
+
+    def _feed(self, x: Any, y: Any = None, sample_weight: Any = None, **options: Any) -> Feed:
+        """The feed for some data."""
+        if self._before_steps is not None:
+            x, y, sample_weight, options = without_text(self._before_steps, x, y, sample_weight, options)
+        return make_feed(x, y, sample_weight, **options)
+
     # -- the three runs ----------------------------------------------------------------------------------------------
 
     def fit(
@@ -505,7 +521,7 @@ class Trainer:
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = split_validation((x, y, sample_weight), validation_split)
         with self._home():
-            feed = make_feed(
+            feed = self._feed(
                 x,
                 y,
                 sample_weight,
@@ -518,7 +534,7 @@ class Trainer:
             validation: Feed | None = None
             if validation_data is not None:
                 vx, vy, vw = _validation_parts(validation_data)
-                validation = make_feed(vx, vy, vw, batch_size=validation_batch_size, steps=validation_steps)
+                validation = self._feed(vx, vy, vw, batch_size=validation_batch_size, steps=validation_steps)
         if engine == "auto":
             self._choose_engine(feed, initial_epoch, callbacks, verbose)
         self.stop_training = False
@@ -619,7 +635,7 @@ class Trainer:
         if kwargs:
             raise ArgumentTypeError(f"evaluate() got unknown arguments: {sorted(kwargs)}")
         with self._home():
-            feed = make_feed(x, y, sample_weight, batch_size=batch_size, steps=steps)
+            feed = self._feed(x, y, sample_weight, batch_size=batch_size, steps=steps)
             try:
                 self._ensure_built(feed.example(), "test")
                 if not isinstance(callbacks, CallbackList):
@@ -668,7 +684,7 @@ class Trainer:
             callbacks: callbacks or a `CallbackList`.
         """
         with self._home():
-            feed = make_feed(x, batch_size=batch_size, steps=steps)
+            feed = self._feed(x, batch_size=batch_size, steps=steps)
             try:
                 self._ensure_built(feed.example(), "predict")
                 if not isinstance(callbacks, CallbackList):
@@ -713,7 +729,7 @@ class Trainer:
     def predict_on_batch(self, x: Any) -> Any:
         """Outputs for one batch, as NumPy arrays."""
         with self._home():
-            batch = _one_batch(x)
+            batch = _one_batch(self._numbers(x))
             self._ensure_built(batch, "predict")
             outputs = self._loop("predict").step(batch)
             return tree.map_structure(self.engine.to_numpy, outputs)
@@ -722,7 +738,7 @@ class Trainer:
         self, mode: str, x: Any, y: Any, sample_weight: Any, class_weight: Any, return_dict: bool
     ) -> Any:
         with self._home():
-            batch = _one_batch(x, y, sample_weight, class_weight)
+            batch = _one_batch(self._numbers(x), y, sample_weight, class_weight)
             self._ensure_built(batch, mode)
             logs = {k: float(self.engine.to_numpy(v)) for k, v in self._loop(mode).step(batch).items()}
         if return_dict:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,23 +60,27 @@ class Moments:
         return mean, float(np.mean(self.variance) + np.var(self.mean))
 
 
-def inputs_of(data: Any, name: str) -> Iterator[NDArray[Any]]:
-    """The inputs in an array, or in each batch of an iterable, as arrays of numbers.
+def inputs_of(
+    data: Any, name: str, convert: Callable[[Any, str], NDArray[Any]] | None = None
+) -> Iterator[NDArray[Any]]:
+    """The inputs in an array, or in each batch of an iterable, as arrays.
 
     Args:
         data: an array or tensor with the batch first, nested lists, or batches: a `PyDataset`, a
             `tf.data.Dataset`, a `DataLoader` or any other iterable of arrays. Of batches that are tuples the
             first entry counts.
         name: of the function, for error messages.
+        convert: makes an array of a batch, given that name; by default one of numbers.
     """
+    convert = convert or _array
     if hasattr(data, "shape") or (isinstance(data, (list, tuple)) and data and not _holds_arrays(data)):
-        yield _array(data, name)
+        yield convert(data, name)
     elif isinstance(data, Iterable) and not isinstance(data, (str, dict)) and not _is_endless(data):
         for batch in data:
-            yield _array(_inputs(batch), name)
+            yield convert(_inputs(batch), name)
     elif hasattr(data, "__getitem__") and hasattr(data, "__len__") and not isinstance(data, (str, dict)):
         for index in range(len(data)):
-            yield _array(_inputs(data[index]), name)
+            yield convert(_inputs(data[index]), name)
     else:
         raise ArgumentTypeError(
             f"{name}() takes an array or an iterable of arrays. Received: {type(data).__name__}"

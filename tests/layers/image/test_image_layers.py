@@ -238,6 +238,52 @@ def test_engines_agree(name: str) -> None:
 # -- in data pipelines ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("kind", ["uint8", "float16"])
+@pytest.mark.parametrize("name", KINDS)
+def test_results_have_the_dtype_that_was_asked_for(name: str, kind: str) -> None:
+    for images in (IMAGES, BYTES):
+        kept = getattr(layers, name).keeps_dtype and images is BYTES
+        found = make(name, dtype=kind)(images)
+        assert found.dtype == (images.dtype if kept else kind) and len(np.unique(found)) > 1
+
+
+@pytest.mark.filterwarnings("ignore")  # TensorFlow's own, where it is loaded first
+@pytest.mark.parametrize("active", ENGINES)
+def test_in_pipelines_of_tensorflow(active: str) -> None:
+    """Whatever the engine, layers work where batches have no size yet, and draw anew for each."""
+    tf = pytest.importorskip("tensorflow")
+    data = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).batch(2)
+    with use_engine(active):
+        stack = triceras.Sequential([layers.RandomFlip(seed=1), layers.RandomRotation(0.2, seed=1)])
+        joined, mixed = augmenter(), layers.CutMix(seed=1)
+        varied = data.map(lambda x, y: (joined(stack(x, training=True)), y), num_parallel_calls=2).repeat(2)
+        found = [x for x, _ in varied.as_numpy_iterator()]
+        assert varied.element_spec[0].shape.as_list() == [None, 8, 8, 3]
+        assert len(found) == 4 and all(x.shape == (2, 8, 8, 3) for x in found)
+        assert not np.allclose(found[0], found[2])
+        still = data.map(lambda x, y: (stack(x, training=False), y))
+        np.testing.assert_array_equal(next(still.as_numpy_iterator())[0], IMAGES[:2])
+        both = next(iter(data.map(lambda x, y: mixed({"images": x, "labels": y}))))
+        assert both["images"].shape == (2, 12, 10, 3)
+        np.testing.assert_allclose(both["labels"].numpy().sum(axis=1), 1, rtol=1e-6)
+        again = layers.RandomBrightness(0.5, seed=4)
+        repeated = next(data.map(lambda x, y: again(x)).as_numpy_iterator())
+        alone = layers.RandomBrightness(0.5, seed=4)(IMAGES[:2])
+        np.testing.assert_allclose(repeated, ops.convert_to_numpy(alone), rtol=1e-6)
+
+
+@pytest.mark.parametrize("active", ENGINES)
+def test_pipelines_of_images_of_any_size(active: str) -> None:
+    tf = pytest.importorskip("tensorflow")
+    files = [tf.io.encode_png(BYTES[0, : 5 + i]).numpy() for i in range(3)]
+    with use_engine(active):
+        sized = layers.Resizing(6, 4)
+        data = tf.data.Dataset.from_tensor_slices(files).map(lambda f: sized(tf.io.decode_png(f, 3)))
+        (batch,) = data.batch(3).as_numpy_iterator()
+        assert batch.shape == (3, 6, 4, 3) and batch.dtype == "uint8"
+        np.testing.assert_array_equal(batch[2], ops.convert_to_numpy(sized(BYTES[0, :7])))
+
+
 def _work(pickled: bytes) -> tuple[list[Any], list[str]]:
     layer = pickle.loads(pickled)
     found = layer(np.full((12, 10, 3), 9, "uint8"))

@@ -110,14 +110,26 @@ def _correlate(x1: np.ndarray, x2: np.ndarray, mode: str) -> np.ndarray:
     return np.correlate(x1.astype(inside), x2.astype(inside), mode).astype(x1.dtype)
 
 
+def complex_of(real: np.ndarray, imaginary: np.ndarray) -> np.ndarray:
+    found = np.empty(np.broadcast_shapes(real.shape, imaginary.shape), np.result_type(real, "complex64"))
+    found.real, found.imag = real, imaginary
+    return found
+
+
 _HALVES = (np.dtype("float16"), np.dtype("bfloat16"))
 
 NATIVES: dict[str, Callable[..., Any]] = {
     **{name: getattr(np, name) for name in _SAME_NAME.split()},
+    "_complex": complex_of,
     "_correlate": _correlate,
     "_cumprod": _total(np.cumprod),
     "_cumsum": _total(np.cumsum),
+    "_fft": np.fft.fft,
+    "_fft2": np.fft.fft2,
+    "_ifft2": np.fft.ifft2,
+    "_irfft": np.fft.irfft,
     "_prod": _total(np.prod),
+    "_rfft": np.fft.rfft,
     "_segment": _segment,
     "_top_k": _top_k,
     "all": _extreme(np.all),

@@ -83,9 +83,9 @@ class TensorFlowEngine(Engine):
     def traced(self, x: Any) -> bool:
         return not hasattr(x, "numpy")
 
-    def deferred(self, fn: Callable[..., np.ndarray], tensors: Sequence[Any], spec: KerasTensor) -> tf.Tensor:
-        result = tf.numpy_function(fn, list(tensors), spec.dtype)
-        result.set_shape(spec.shape)
+    def deferred(self, fn: Callable[..., Any], tensors: Sequence[Any], spec: Any) -> Any:
+        result = tf.numpy_function(fn, list(tensors), tree.map_structure(lambda s: s.dtype, spec))
+        tree.map_structure(lambda x, s: x.set_shape(s.shape), result, spec)
         return result
 
     def to_numpy(self, x: Any) -> np.ndarray:

@@ -231,6 +231,18 @@ def correlate(x1: tf.Tensor, x2: tf.Tensor, mode: str) -> tf.Tensor:
     return tf.reverse(conj(found), [0]) if swapped else found
 
 
+def _fitted(x: tf.Tensor, size: int) -> tf.Tensor:
+    """The last axis cut, or filled up with zeros: what the kernels of Fourier transforms do, too, but not their
+    gradients."""
+    x = x[..., :size]
+    missing = size - (tf.shape(x)[-1] if x.shape[-1] is None else x.shape[-1])
+    return (
+        x
+        if isinstance(missing, int) and not missing
+        else tf.pad(x, [[0, 0]] * (x.shape.rank - 1) + [[0, missing]])
+    )
+
+
 _NUMBERS_TOO = {
     "add": (kernels.add_v2, "bool"),
     "subtract": (kernels.sub, "bool"),
@@ -285,10 +297,16 @@ NATIVES: dict[str, Callable[..., Any]] = {
     "round": lacking(round_to, *HALF),
     "sign": lacking(kernels.sign, "bool", *UNSIGNED),
     "sum": lacking(_over(kernels._sum), *HALF),
+    "_complex": tf.complex,
     "_correlate": lacking(correlate, *HALF),
     "_cumprod": lacking(kernels.cumprod, *HALF),
     "_cumsum": lacking(kernels.cumsum, *HALF),
+    "_fft": tf.signal.fft,
+    "_fft2": tf.signal.fft2d,
+    "_ifft2": tf.signal.ifft2d,
+    "_irfft": lambda x, n: tf.signal.irfft(_fitted(x, n // 2 + 1), [n]),
     "_prod": lacking(_over(kernels.prod), *HALF),
+    "_rfft": lambda x, n: tf.signal.rfft(_fitted(x, n), [n]),
     "_segment": lacking(_segment, "bool", *HALF),
     "_top_k": top_k,
 }

@@ -74,7 +74,11 @@ def _loop(
     _, states, stacks = tf.while_loop(
         lambda i, *_: i < size, following, (0, list(states), stacks), maximum_iterations=size
     )
-    return states, [s.stack() for s in stacks]
+    stacked = [s.stack() for s in stacks]
+    for each in stacked:
+        # a graph doesn't know by itself how many they are
+        each.set_shape((xs[0].shape[0], *each.shape[1:]))
+    return states, stacked
 
 
 # -- LSTM ----------------------------------------------------------------------------------------------------

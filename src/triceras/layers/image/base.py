@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from triceras import ops, random
-from triceras.core.config import standardize_data_format
+from triceras.core.config import floatx, standardize_data_format
 from triceras.core.dtypes import is_float_dtype
 from triceras.core.errors import ArgumentError, ShapeError, shown
+from triceras.core.spec import KerasTensor
 from triceras.engine import selection
 from triceras.layers import arguments
 from triceras.layers.base import Layer
@@ -92,6 +93,9 @@ class ImageLayer(Layer):
     # -- one call for all kinds of data ----------------------------------------------------------------------
 
     def call(self, data: Any, training: bool = True) -> Any:
+        images = images_of(data)
+        if not isinstance(images, KerasTensor) and None in images.shape:
+            return self._called_back(self.engine, (data,), {"training": training})
         batch = self.unpacked(data)
         result = self.transformed(batch, self.get_random_transformation(batch, training), training)
         return self.packed(result, data)
@@ -133,14 +137,16 @@ class ImageLayer(Layer):
                 for key, value in batch.items()
             }
         if not is_float_dtype(batch["images"].dtype):
-            batch["images"] = ops.cast(batch["images"], self.compute_dtype)
+            wide = self.compute_dtype if is_float_dtype(self.compute_dtype) else floatx()
+            batch["images"] = ops.cast(batch["images"], wide)
         return batch
 
     def packed(self, batch: dict[str, Any], data: Any) -> Any:
         """A result in the form of what the layer was called with."""
         given = images_of(data)
-        if self.keeps_dtype and not is_float_dtype(given.dtype):
-            batch["images"] = ops.saturate_cast(ops.round(batch["images"]), given.dtype)
+        dtype = given.dtype if self.keeps_dtype and not is_float_dtype(given.dtype) else self.compute_dtype
+        if not is_float_dtype(dtype):
+            batch["images"] = ops.saturate_cast(ops.round(batch["images"]), dtype)
         if len(given.shape) == 3:
             batch = {
                 key: {k: v[0] for k, v in value.items()} if isinstance(value, dict) else value[0]

@@ -401,6 +401,7 @@ class RandomGaussianBlur(RandomColour):
         blurred = ops.image.gaussian_blur(
             images, self.kernel_size, transformation["blur_factor"], self.data_format
         )
+        blurred = ops.cast(blurred, images.dtype)
         return self.clipped(ops.where(each(transformation["should_apply_blur"]), blurred, images))
 
 
