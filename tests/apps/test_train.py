@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import os
 import signal
@@ -270,6 +271,19 @@ def test_what_the_best_epoch_is_chosen_by() -> None:
     )
     assert np.array_equal(chosen()[0], images)
     assert np.array_equal(chosen(augment=False, balance="none")[0], x)
+
+
+def test_the_best_network_has_averaged_weights(npz: str) -> None:
+    """The average is what was validated; the run goes on with the weights themselves, as if never interrupted."""
+    recipe = dataclasses.replace(RECIPES["mnist-mlp"], average=0.9)
+    given = {"data": npz, "seed": 4}
+    training.run(recipe, given | {"epochs": 1}, Path("out"))
+    last, best = (keras.models.load_model(Path("out", f"{name}.keras")) for name in ("model", "best"))
+    averages = [v.numpy() for v in last.optimizer.variables if v.name.endswith("_average")]
+    weights = [v.numpy() for v in last.trainable_variables]
+    assert len(averages) == len(weights)
+    for average, weight, kept in zip(averages, weights, best.trainable_variables, strict=True):
+        assert np.array_equal(average, kept.numpy()) and not np.array_equal(weight, kept.numpy())
 
 
 def test_every_ready_made_network_has_its_own_preprocessing() -> None:

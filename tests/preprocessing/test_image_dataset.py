@@ -475,3 +475,28 @@ def test_adapt_and_warnings(folder):
         x = arrays(ours(folder, shuffle=False))[0]
         np.testing.assert_allclose(np.ravel(layer.mean), x.mean(axis=(0, 1, 2)), rtol=1e-5)
         np.testing.assert_allclose(np.ravel(layer.variance), x.var(axis=(0, 1, 2)), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"workers": 2, "use_multiprocessing": True}], ids=["here", "processes"]
+)
+def test_batches_are_used_as_tutorials_use_tensors(folder, options):
+    data = ours(folder, batch_size=4, shuffle=False)
+    data.__dict__.update(options)
+    names = data.class_names
+    for images, labels in data.take(1):
+        assert images.shape == (4, *SIZE, 3) and images.numpy().__class__ is np.ndarray
+        assert images[0].numpy().astype("uint8").dtype == "uint8"
+        assert [names[labels[i]] for i in range(4)] == [names[int(label)] for label in labels] == ["a"] * 4
+        assert labels[0].numpy() == 0 and {0: "found"}[labels[0]] == "found"
+    assert data.cardinality().numpy() == len(data) == 4
+    images, labels = next(iter(data))
+    assert labels.numpy().tolist() == [0] * 4 and f"{labels[1]}" == "0"
+    assert len(list(data.as_numpy_iterator())) == 4
+    assert [image.shape for image, _ in data.unbatch().take(2)] == [(*SIZE, 3)] * 2
+    with pytest.raises(TypeError):
+        hash(labels)
+    model = triceras.Sequential([layers.Rescaling(1 / 255), layers.Flatten(), layers.Dense(3, "softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy", jit_compile=False)
+    assert np.isfinite(model.train_on_batch(images, labels)) and model(images).shape == (4, 3)
+    assert np.isfinite(model.fit(data, verbose=0).history["loss"][0])

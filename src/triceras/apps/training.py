@@ -165,7 +165,7 @@ class Training(keras.callbacks.Callback):
         outputs = self.network.output
         several = isinstance(outputs, dict)
         self.network.compile(
-            optimizer=_optimizer(self.settings.optimizer, rate),
+            optimizer=_optimizer(self.settings.optimizer, rate, self.recipe.average),
             loss={name: "sparse_categorical_crossentropy" for name in outputs}
             if several
             else "sparse_categorical_crossentropy",
@@ -207,6 +207,7 @@ class Training(keras.callbacks.Callback):
         settings = self.settings
         labels = self.recipe.tasks(self.data.train[1], settings)
         x, y = self._validation()
+        averaged = [keras.callbacks.SwapEMAWeights()] if self.recipe.average else []
         self.stops.waits = True
         np.random.seed(settings.seed)  # of which `fit` makes the order, as if it had never been interrupted
         self.network.fit(
@@ -215,7 +216,7 @@ class Training(keras.callbacks.Callback):
             batch_size=settings.batch_size,
             epochs=epochs,
             initial_epoch=len(self.rows),
-            callbacks=[keras.callbacks.LearningRateScheduler(self._rate), self],
+            callbacks=[keras.callbacks.LearningRateScheduler(self._rate), *averaged, self],
             validation_data=(x, self.recipe.tasks(y, settings)),
             validation_batch_size=max(settings.batch_size, 128),
             **self.balance,
@@ -289,7 +290,9 @@ class Training(keras.callbacks.Callback):
         self.rows.append(row)
         self.run.history = self.rows
         if best is None or self._merit(row) > best:
+            self.network.optimizer.show_average(True)  # with which it was validated
             self.network.save(self.run["best.keras"])
+            self.network.optimizer.show_average(False)
         self.network.save(self.run["model.keras"])
         self.run.note(state="running", epoch=epoch + 1, step=self.steps, steps=self.steps, logs=logs)
         self.stops.check()
@@ -408,10 +411,9 @@ def _check_gradients() -> None:
         raise ArgumentError(f"--engine: {error}") from error
 
 
-def _optimizer(name: str, rate: float) -> Any:
-    optimizer = keras.optimizers.get(name)
-    optimizer.learning_rate = rate
-    return optimizer
+def _optimizer(name: str, rate: float, average: float) -> Any:
+    averaging = {"use_ema": True, "ema_momentum": average} if average else {}
+    return type(keras.optimizers.get(name))(learning_rate=rate, **averaging)
 
 
 def _pictures(data: Data) -> dict[str, dict[str, int]]:

@@ -212,8 +212,8 @@ class CosineSimilarity(LossFunctionWrapper):
     Args:
         axis: along which the vectors lie.
 
-    >>> float(CosineSimilarity()([[0.0, 1.0]], [[1.0, 0.0]]))
-    -0.0
+    >>> float(CosineSimilarity()([[0.0, 1.0]], [[0.0, 2.0]]))
+    -1.0
     """
 
     unsaved = ("dtype", "axis")

@@ -281,7 +281,7 @@ def rgb_to_grayscale(images: Tensor, data_format: str | None = None) -> Tensor:
     """Luminance of images with three channels, as one channel; images with one channel stay.
 
     >>> import numpy as np
-    >>> rgb_to_grayscale(np.ones((1, 1, 3), "float32")).round(3).tolist()
+    >>> triceras.ops.round(rgb_to_grayscale(np.ones((1, 1, 3), "float32")), 3).tolist()
     [[[1.0]]]
     """
     axis = _axes("rgb_to_grayscale", images, data_format)[2]

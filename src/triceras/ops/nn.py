@@ -79,7 +79,7 @@ def relu6(x: Tensor) -> Tensor:
 def sigmoid(x: Tensor) -> Tensor:
     """`1 / (1 + exp(-x))`, without overflow.
 
-    >>> sigmoid([-100.0, 0.0, 100.0]).round(6).tolist()
+    >>> triceras.ops.round(sigmoid([-100.0, 0.0, 100.0]), 6).tolist()
     [0.0, 0.5, 1.0]
     """
     ...
@@ -613,7 +613,7 @@ def layer_normalization(
         epsilon: added to the variance; None is `config.epsilon()`.
         rms_scaling: whether to leave out the shifts, that by the mean and `beta`.
 
-    >>> layer_normalization([1.0, 3.0]).round(4).tolist()
+    >>> triceras.ops.round(layer_normalization([1.0, 3.0]), 4).tolist()
     [-1.0, 1.0]
     """
     axes, wide = sorted(canonical_axes(axis, x.ndim)), _wide(x)
@@ -656,7 +656,7 @@ def rms_normalization(
         axis: one axis or several.
         epsilon: added to the mean square; None is `config.epsilon()`.
 
-    >>> rms_normalization([3.0, 3.0]).round(4).tolist()
+    >>> triceras.ops.round(rms_normalization([3.0, 3.0]), 4).tolist()
     [1.0, 1.0]
     """
     axes, wide = canonical_axes(axis, x.ndim), _wide(x)

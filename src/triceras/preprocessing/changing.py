@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -13,6 +13,29 @@ from triceras.core import tree
 from triceras.core.errors import ArgumentError
 from triceras.engine import selection
 from triceras.training.dataset import IndexedDataset, PyDataset
+
+
+class Values(np.ndarray):
+    """An array that also has the `numpy()` of a tensor, as programs written for `tf.data` call it."""
+
+    def numpy(self) -> Any:
+        """The plain array, or the number if there is only one."""
+        return self.view(np.ndarray)[()]
+
+    def __getitem__(self, key: Any) -> Any:
+        found = super().__getitem__(key)
+        return np.asarray(found).view(Values) if isinstance(found, np.generic) else found
+
+    def __hash__(self) -> int:
+        """Of a single number; raises TypeError for others, as for any array."""
+        return hash(self.item()) if self.ndim == 0 else hash(self.view(np.ndarray))
+
+
+def _values(batch: Any) -> Any:
+    def view(x: Any) -> Any:
+        return np.asarray(x).view(Values) if isinstance(x, (np.ndarray, np.generic)) else x
+
+    return tree.map_structure(view, batch, none_is_leaf=False)
 
 
 class FileDataset(IndexedDataset):
@@ -33,6 +56,26 @@ class FileDataset(IndexedDataset):
         for change in self._changes:
             batch = change(self._finished(batch), random)
         return batch
+
+    def __getitem__(self, index: int) -> Any:
+        return _values(super().__getitem__(index))
+
+    def __iter__(self) -> Iterator[Any]:
+        yield from map(_values, super().__iter__())
+
+    def as_numpy_iterator(self) -> Iterator[Any]:
+        """The batches of a pass, as arrays, which they always are."""
+        return iter(self)
+
+    def cardinality(self) -> Any:
+        """The number of batches."""
+        return _values(np.asarray(len(self)))
+
+    def unbatch(self) -> Self:
+        """The same samples, one by one."""
+        found = self._copy()
+        found._cut(None)
+        return found
 
     def map(self, function: Callable[..., Any], num_parallel_calls: Any = None) -> Self:
         """The batches that a function makes of batches.

@@ -336,7 +336,7 @@ def compute_ciou(boxes1: Any, boxes2: Any, bounding_box_format: str, image_shape
         bounding_box_format: of both.
         image_shape: (height, width, channels); needed for relative formats.
 
-    >>> compute_ciou([[0.0, 0.0, 2.0, 2.0]], [[0.0, 0.0, 2.0, 2.0]], "xyxy").round(3).tolist()
+    >>> triceras.ops.round(compute_ciou([[0.0, 0.0, 2.0, 2.0]], [[0.0, 0.0, 2.0, 2.0]], "xyxy"), 3).tolist()
     [1.0]
     """
     height, width = _sizes(image_shape)

@@ -147,6 +147,8 @@ class Recipe:
         scale: whether pictures come to the network from 0 to 1; else as they are, from 0 to 255.
         copies: how many varied copies of each validation picture help to choose the best epoch, where pictures
             to come will differ from those at hand.
+        average: momentum of a moving average of the weights, with which the network is validated and kept as
+            the best one; 0 for the weights themselves.
     """
 
     name: str
@@ -160,6 +162,7 @@ class Recipe:
     tasks: Callable[[np.ndarray, Settings], Any] = lambda labels, settings: labels
     scale: bool = True
     copies: int = 0
+    average: float = 0.0
 
     @property
     def settings(self) -> Settings:
