@@ -68,11 +68,11 @@ DIFFERENCES = """\
 - **Progress** is one live line on a terminal, one plain line an epoch elsewhere.
 - **Initial weights** come from NumPy's Philox generator, the same on every engine for the same seed, so they
   differ from the reference's for that seed.
-- **Data sets of files** (images, texts, sounds) are `PyDataset`s with NumPy batches, which have `numpy()` as tensors do:
-  no TensorFlow is needed, and `format="grain"` gives the same object. JPEGs at least twice the wanted size are decoded
-  at a half, quarter or eighth.
-- **Text** becomes numbers on the host, before the compiled step. `sparse=True` and `ragged=True` are errors, as no engine
-  has such tensors here; lookups return vectors as floats also when called eagerly.
+- **Data sets of files** (images, texts, sounds) are `PyDataset`s with NumPy batches, which have `numpy()` as
+  tensors do: no TensorFlow is needed, and `format="grain"` gives the same object. JPEGs at least twice the wanted
+  size are decoded at a half, quarter or eighth.
+- **Text** becomes numbers on the host, before the compiled step. `sparse=True` and `ragged=True` are errors, as
+  no engine has such tensors here; lookups return vectors as floats also when called eagerly.
 - **`RandomCrop`** resizes and crops at inference, as its documentation says; the reference returns the image as it was.
 - **`BackupAndRestore`** restores the layers' random numbers too, and removes only the files that it wrote.
 - **Names of our own:** `use_engine`, `value_and_grad`, `Model.to`, `verify` and `report`, `fit(engine=...)`,
