@@ -6,5 +6,5 @@ from triceras.saving import objects
 __all__ = ["objects"]
 
 publish(
-    {"saving": tuple(f"triceras.saving.{part}" for part in ("objects", "archive", "weights"))}
+    {"saving": tuple(f"triceras.saving.{part}" for part in ("objects", "archive", "weights", "editor"))}
 )  # on use: HDF5
