@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+import triceras
 from triceras import activations, initializers, regularizers, saving, use_engine
 from triceras.core.capture import Configurable
 from triceras.core.errors import ArgumentError, ArgumentTypeError, NotFoundError
@@ -262,3 +263,33 @@ def test_bad_operations(config):
         read({"module": "keras.src.ops.numpy", "class_name": "Clip", "config": config})
     with pytest.raises(NotFoundError):
         read({"module": "keras.src.ops.core", "class_name": "System", "config": config})
+
+
+def test_older_form() -> None:
+    from triceras.legacy.saving import deserialize_keras_object as read
+    from triceras.legacy.saving import serialize_keras_object as write
+
+    @saving.register_keras_serializable("older")
+    class Box:
+        def __init__(self, size: int = 1) -> None:
+            self.size = size
+
+        def get_config(self) -> dict:
+            return {"size": self.size}
+
+    @saving.register_keras_serializable("older")
+    def double(x: float) -> float:
+        return 2 * x
+
+    assert write(Box(3)) == {"class_name": "older>Box", "config": {"size": 3}}
+    assert (write(double), write(None)) == ("older>double", None)
+    assert read(write(Box(3))).size == 3 and read("older>double") is double is read(double)
+    assert read("Box", module_objects={"Box": Box}).size == 1 and read(None) is None
+    dense = read(write(triceras.layers.Dense(2)), module_objects={"Dense": triceras.layers.Dense})
+    assert dense.units == 2
+    for wrong, match in (("nowhere", "Unknown loss"), (5, "a config or a name"), ({"x": 1}, "class_name")):
+        with pytest.raises((ValueError, TypeError), match=match):
+            read(wrong, printable_module_name="loss")
+    with pytest.raises(ArgumentError, match="get_config"):
+        write(5)
+    assert triceras.utils.legacy.serialize_keras_object is write
