@@ -16,7 +16,7 @@ pytest.importorskip("sklearn")
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from triceras.wrappers import SKLearnClassifier, SKLearnRegressor, SKLearnTransformer
 
@@ -58,10 +58,22 @@ def quick_engine():
         yield
 
 
-@parametrize_with_checks(
-    [classifier(3), estimator(SKLearnRegressor), *([estimator(SKLearnTransformer)] if EVERYTHING else [])],
-    expected_failed_checks=lambda _: EXPECTED,
-)
+def checks():
+    """All checks of the estimators, with names that are the same in every process."""
+    made = [
+        classifier(3),
+        estimator(SKLearnRegressor),
+        *([estimator(SKLearnTransformer)] if EVERYTHING else []),
+    ]
+    for each in made:
+        found = estimator_checks_generator(each, expected_failed_checks=EXPECTED, mark="xfail")
+        for number, case in enumerate(found):
+            values, marks = (case.values, case.marks) if hasattr(case, "marks") else (case, ())
+            name = getattr(values[1], "func", values[1]).__name__
+            yield pytest.param(*values, marks=marks, id=f"{type(each).__name__}-{number}-{name}")
+
+
+@pytest.mark.parametrize(("estimator", "check"), list(checks()))
 def test_checks_of_scikit_learn(estimator, check):
     check(estimator)
 
