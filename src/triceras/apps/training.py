@@ -165,7 +165,7 @@ class Training(keras.callbacks.Callback):
         outputs = self.network.output
         several = isinstance(outputs, dict)
         self.network.compile(
-            optimizer=_optimizer(self.settings.optimizer, rate, self.recipe.average),
+            optimizer=_optimizer(self.settings.optimizer, rate, self.recipe.average * self._planned),
             loss={name: "sparse_categorical_crossentropy" for name in outputs}
             if several
             else "sparse_categorical_crossentropy",
@@ -178,6 +178,11 @@ class Training(keras.callbacks.Callback):
         if self._fine_tuning:
             done += self._first_fine
         return rows[:-1] if rows and done < len(rows) - 0.5 else rows
+
+    @property
+    def _planned(self) -> int:
+        """The steps of the whole run."""
+        return self.steps * self.settings.epochs
 
     @property
     def _first_fine(self) -> int:
@@ -411,8 +416,9 @@ def _check_gradients() -> None:
         raise ArgumentError(f"--engine: {error}") from error
 
 
-def _optimizer(name: str, rate: float, average: float) -> Any:
-    averaging = {"use_ema": True, "ema_momentum": average} if average else {}
+def _optimizer(name: str, rate: float, span: float) -> Any:
+    """An optimizer that keeps an average of the weights over a span of steps, or none for 0."""
+    averaging = {"use_ema": True, "ema_momentum": 1 - 1 / max(span, 2)} if span else {}
     return type(keras.optimizers.get(name))(learning_rate=rate, **averaging)
 
 

@@ -75,5 +75,5 @@ that TRICERAS_DATA names.""",
     },
     augmentation=varied,
     copies=4,
-    average=0.99,
+    average=0.09,
 )

@@ -147,8 +147,8 @@ class Recipe:
         scale: whether pictures come to the network from 0 to 1; else as they are, from 0 to 255.
         copies: how many varied copies of each validation picture help to choose the best epoch, where pictures
             to come will differ from those at hand.
-        average: momentum of a moving average of the weights, with which the network is validated and kept as
-            the best one; 0 for the weights themselves.
+        average: the part of a run's steps that a moving average of the weights spans, with which the network is
+            validated and kept as the best one; 0 for the weights themselves.
     """
 
     name: str
