@@ -621,7 +621,7 @@ def test_failing_training(trainer: tuple[TestClient, server.Studio]) -> None:
         ("mnist-mlp", {"model": "vgg16"}, 400, "no option 'model'"),
         ("mnist-mlp", {"epochs": "many"}, 400, "Epochs must be a whole number"),
         ("mnist-mlp", {"lr": "fast"}, 400, "must be a number"),
-        ("mnist-mlp", {"epochs": "0"}, 422, "too small"),
+        ("mnist-mlp", {"epochs": "0"}, 422, "1 or more"),
         ("mnist-mlp", {"epochs": True}, 400, "takes a value"),
         ("mnist-mlp", {"augment": "yes"}, 400, "takes yes or no"),
         ("mnist-mlp", {"balance": "much"}, 422, "must be one of"),

@@ -490,7 +490,8 @@ class Optimizer(Configurable):
 
     def load_own_variables(self, store: Any) -> None:
         """Take the state from a store; says so and goes on if it is of another optimizer or model."""
-        if self.built and len(store.keys()) == self._unbuilt < len(self.variables):
+        unbuilt = self.built and len(store.keys()) == self._unbuilt < len(self.variables)
+        if unbuilt and int(np.asarray(store["0"])) == 0:
             return  # of an optimizer that had made no step, so there is nothing to go on with
         if len(store.keys()) != len(self.variables):
             warnings.warn(

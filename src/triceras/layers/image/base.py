@@ -93,8 +93,8 @@ class ImageLayer(Layer):
     # -- one call for all kinds of data ----------------------------------------------------------------------
 
     def call(self, data: Any, training: bool = True) -> Any:
-        images = images_of(data)
-        if not isinstance(images, KerasTensor) and None in images.shape:
+        images = data.get("images") if isinstance(data, dict) else data
+        if not isinstance(images, KerasTensor) and None in getattr(images, "shape", ()):
             return self._called_back(self.engine, (data,), {"training": training})
         batch = self.unpacked(data)
         result = self.transformed(batch, self.get_random_transformation(batch, training), training)
