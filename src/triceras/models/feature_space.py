@@ -18,7 +18,6 @@ from triceras.core.scope import unique_name
 from triceras.core.spec import KerasTensor
 from triceras.engine import selection
 from triceras.layers.base import Layer
-from triceras.layers.encoding.base import to_numpy
 from triceras.utils.text import as_text, is_text
 
 SAVED = "src.layers.preprocessing.feature_space"
@@ -405,9 +404,7 @@ def _learns(preprocessor: Layer) -> bool:
 
 def _categories(name: str, preprocessor: Layer) -> int:
     """How many indices a layer may find."""
-    if isinstance(preprocessor, layers.Discretization):
-        return preprocessor._bins
-    for attribute in ("vocabulary_size", "num_bins", "num_tokens"):
+    for attribute in ("vocabulary_size", "_bins", "num_bins", "num_tokens"):
         found: Callable[[], int] | int | None = getattr(preprocessor, attribute, None)
         if found is not None:
             return found() if callable(found) else found
@@ -430,7 +427,7 @@ class _Column:
                 raise ArgumentError(
                     f"FeatureSpace.adapt() needs dicts with the column {self._name!r}. Received: {shown(table, 80)}"
                 )
-            yield to_numpy(_two_axes(_as_column(table[self._name])))
+            yield ops.convert_to_numpy(_two_axes(_as_column(table[self._name])))
 
 
 def _as_column(value: Any) -> Any:

@@ -9,9 +9,9 @@ from typing import Any, Self
 
 import numpy as np
 
+from triceras import ops
 from triceras.core import tree
 from triceras.core.errors import ArgumentError
-from triceras.engine import selection
 from triceras.training.dataset import IndexedDataset, PyDataset
 
 
@@ -149,11 +149,7 @@ class Change:
 
 
 def _arrays(batch: Any) -> Any:
-    def to_numpy(x: Any) -> Any:
-        engine = selection.engine_of(type(x))
-        return np.asarray(x) if engine is None else engine.to_numpy(x)
-
-    return tree.map_structure(to_numpy, batch, none_is_leaf=False)
+    return tree.map_structure(ops.convert_to_numpy, batch, none_is_leaf=False)
 
 
 class _Part(PyDataset):

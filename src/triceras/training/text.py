@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from triceras.core import config, tree
 from triceras.training.dataset import IndexedDataset, PyDataset
-from triceras.training.feed import Intake, is_stream, unpack_x_y_sample_weight
+from triceras.training.feed import Intake, is_stream, pack_x_y_sample_weight, unpack_x_y_sample_weight
 
 Change = Callable[[Any], Any]
 
@@ -48,14 +48,9 @@ def without_text(
 def _changed(before: Change) -> Change:
     def change(batch: Any) -> Any:
         x, y, sample_weight = unpack_x_y_sample_weight(batch)
-        rest = (
-            ()
-            if y is None and sample_weight is None
-            else (y,)
-            if sample_weight is None
-            else (y, sample_weight)
-        )
-        return (before(x), *rest)
+        if sample_weight is not None:
+            return before(x), y, sample_weight
+        return pack_x_y_sample_weight(before(x), y)
 
     return change
 

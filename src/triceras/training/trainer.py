@@ -453,12 +453,14 @@ class Trainer:
 
     def _numbers(self, x: Any) -> Any:
         """A batch of inputs without text."""
-        return x if self._before_steps is None else self._before_steps(x)
+        before = self._before_steps
+        return x if before is None else before(x)
 
     def _feed(self, x: Any, y: Any = None, sample_weight: Any = None, **options: Any) -> Feed:
         """The feed for some data."""
-        if self._before_steps is not None:
-            x, y, sample_weight, options = without_text(self._before_steps, x, y, sample_weight, options)
+        before = self._before_steps
+        if before is not None:
+            x, y, sample_weight, options = without_text(before, x, y, sample_weight, options)
         return make_feed(x, y, sample_weight, **options)
 
     # -- the three runs ----------------------------------------------------------------------------------------------

@@ -86,7 +86,7 @@ class EncodingLayer(Layer):
             engine = selection.engine_of(type(value))
             if engine is not None and engine.traced(value):
                 return engine.deferred(run, values, KerasTensor(shape, dtype))
-        result = run(*map(to_numpy, values))
+        result = run(*map(ops.convert_to_numpy, values))
         return result if dtype == "string" else selection.current().make(result)
 
     def dense_only(self, sparse: bool) -> bool:
@@ -113,12 +113,6 @@ class _Given:
 
     def __init__(self, value: Any) -> None:
         self.value = value
-
-
-def to_numpy(x: Any) -> NDArray[Any]:
-    """The values of an array or of a tensor of any engine."""
-    engine = selection.engine_of(type(x))
-    return np.asarray(x) if engine is None else engine.to_numpy(x)
 
 
 def integers() -> str:

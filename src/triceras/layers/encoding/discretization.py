@@ -13,7 +13,7 @@ from triceras.core.errors import ArgumentError, StateError, shown
 from triceras.core.registry import export
 from triceras.core.spec import Shape
 from triceras.layers import arguments
-from triceras.layers.encoding.base import EncodingLayer, encoded, encoded_shape, to_numpy
+from triceras.layers.encoding.base import EncodingLayer, encoded, encoded_shape
 from triceras.utils.moments import inputs_of
 from triceras.utils.quantiles import Quantiles
 
@@ -63,7 +63,7 @@ class Discretization(EncodingLayer):
     def _checked(self, boundaries: Any) -> list[float] | None:
         if boundaries is None:
             return None
-        found = np.asarray(to_numpy(boundaries), "float64")
+        found = ops.convert_to_numpy(boundaries).astype("float64")
         if found.ndim != 1 or (np.diff(found) < 0).any():
             raise ArgumentError(
                 f"Discretization(): `bin_boundaries` must be numbers in rising order. Received: {shown(boundaries)}"
@@ -93,7 +93,7 @@ class Discretization(EncodingLayer):
 
     def update_state(self, data: Any) -> None:
         """Take a batch into account, for `finalize_state`."""
-        self._quantiles.add(to_numpy(data))
+        self._quantiles.add(ops.convert_to_numpy(data))
 
     def finalize_state(self) -> None:
         """Set the boundaries from all batches since `reset_state`."""

@@ -20,7 +20,7 @@ from triceras.core.errors import ArgumentError, ArgumentTypeError, FileFormatErr
 from triceras.core.registry import export
 from triceras.core.spec import Shape
 from triceras.layers import arguments
-from triceras.layers.encoding.base import EncodingLayer, encoded, encoded_shape, integers, to_numpy
+from triceras.layers.encoding.base import EncodingLayer, encoded, encoded_shape, integers
 from triceras.layers.encoding.hashing import key_of
 from triceras.utils.hashing import hash_integers, hash_texts
 from triceras.utils.moments import inputs_of
@@ -83,7 +83,7 @@ class IndexLookup(EncodingLayer):
         self._weights: NDArray[np.float32] | None = None
         self.input_vocabulary = vocabulary
         self.input_idf_weights = (
-            None if idf_weights is None else [float(w) for w in np.asarray(to_numpy(idf_weights))]
+            None if idf_weights is None else [float(w) for w in ops.convert_to_numpy(idf_weights)]
         )
         self.reset_state()
         if vocabulary is not None:
@@ -162,7 +162,7 @@ class IndexLookup(EncodingLayer):
                 f"`max_tokens`, {self.max_tokens}."
             )
         if weighted:
-            given = np.asarray(to_numpy(idf_weights), "float32").reshape(-1)
+            given = ops.convert_to_numpy(idf_weights).astype("float32").reshape(-1)
             if len(given) != len(tokens):
                 raise self._wrong(f"there are {len(given)} `idf_weights` for {len(tokens)} tokens.")
             self._weigh(given)
@@ -341,12 +341,13 @@ class IndexLookup(EncodingLayer):
         if given is not None and not isinstance(given, str):
             given = os.fspath(given) if isinstance(given, os.PathLike) else self._as_tokens(given)
         size = None if self._vocabulary is None and self._expected_size is None else self.vocabulary_size()
-        found = super().get_config() | {
+        return super().get_config() | {
             "vocabulary": given,
             "idf_weights": self.input_idf_weights,
             "vocabulary_size": size,
+            "oov_method": self.oov_method,
+            "salt": self.salt,
         }
-        return found | {"oov_method": self.oov_method, "salt": self.salt}
 
     def get_build_config(self) -> dict[str, Any] | None:
         return {}
@@ -530,7 +531,7 @@ class IntegerLookup(IndexLookup):
 
     def _as_batch(self, value: Any, name: str) -> NDArray[Any]:
         try:
-            return np.asarray(to_numpy(value)).astype(np.int64)
+            return ops.convert_to_numpy(value).astype(np.int64)
         except (TypeError, ValueError) as error:
             raise ArgumentTypeError(f"{name}() takes integers. Received: {shown(value)}") from error
 

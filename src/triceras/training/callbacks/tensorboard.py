@@ -86,7 +86,8 @@ class TensorBoard(Callback):
     def _hears(self, hook: str) -> bool:
         """Single batches count only if something is written of them."""
         batches = self.update_freq != "epoch" or self._profiled is not None
-        if "batch" in hook and not batches and type(self).__module__ == __name__:
+        own = getattr(type(self), hook) is getattr(TensorBoard, hook)
+        if "train_batch" in hook and not batches and own:
             return False
         return super()._hears(hook)
 
